@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package receiver
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/ringside-otel/ringside/internal/event"
+)
+
+const (
+	// maxParentArgs is how many bytes of the parent's arguments an exec repeats: they are whole in the parent's own record.
+	maxParentArgs = 1 << 10
+	// usualMode is the permission bits that an executable has unless somebody decided otherwise.
+	usualMode = 0o755
+	// permissionBits are the bits of a mode that are not the type of the file.
+	permissionBits = 0o7777
+	// unset is what the kernel holds for a login user or audit session that was never set.
+	unset = math.MaxUint32
+	// The modes of include/uapi/linux/seccomp.h.
+	seccompStrict = 1
+	seccompFilter = 2
+)
+
+// execAttributes are on the records of execs, besides the attributes of the process.
+var execAttributes = []attr{
+	{name: "ringside.process.group.id", set: func(r *record, v pcommon.Value) {
+		v.SetInt(int64(r.p.Cred.EGID))
+	}},
+	{name: "process.session_leader.pid", set: func(r *record, v pcommon.Value) {
+		if r.p.SessionPID != 0 {
+			v.SetInt(int64(r.p.SessionPID))
+		}
+	}},
+	{name: "process.linux.cgroup", set: func(r *record, v pcommon.Value) {
+		r.optionalText(v, r.p.CgroupPath)
+	}},
+	{name: "ringside.process.capabilities.effective", set: func(r *record, v pcommon.Value) {
+		if r.p.Cred.Effective != 0 {
+			r.capabilities(v, r.p.Cred.Effective)
+		}
+	}},
+	{name: "ringside.process.executable.inode", set: func(r *record, v pcommon.Value) {
+		if r.p.File.Ino != 0 {
+			v.SetInt(int64(r.p.File.Ino))
+		}
+	}},
+	{name: "ringside.process.executable.device", set: func(r *record, v pcommon.Value) {
+		if r.p.File.Ino != 0 { // device 0:0 is possible, inode 0 is not
+			r.rendered(v, func(b []byte) []byte { return appendDevice(b, r.p.File.Dev) })
+		}
+	}},
+	{name: "ringside.process.executable.size", set: func(r *record, v pcommon.Value) {
+		if r.p.File.Ino != 0 {
+			v.SetInt(r.p.File.Size)
+		}
+	}},
+	{name: "ringside.process.executable.changed", set: func(r *record, v pcommon.Value) {
+		if r.p.File.Ino != 0 {
+			v.SetStr(r.timestamp(time.Unix(r.p.File.CTimeSec, int64(r.p.File.CTimeNsec))))
+		}
+	}},
+	{name: "ringside.process.executable.sha256", set: func(r *record, v pcommon.Value) {
+		r.optionalText(v, r.e.Digest.SHA256)
+	}},
+	{name: "process.executable.build_id.gnu", set: func(r *record, v pcommon.Value) {
+		r.optionalText(v, r.e.Digest.BuildID)
+	}},
+	{name: "ringside.process.parent.executable.path", set: func(r *record, v pcommon.Value) {
+		if parent := r.e.Parent; parent != nil {
+			r.optionalText(v, parent.File.Path)
+			if parent.File.Path == "" {
+				r.unreadable = append(r.unreadable, r.name)
+			}
+		}
+	}},
+	{name: attrParentArgs, set: func(r *record, v pcommon.Value) {
+		if r.e.Parent != nil {
+			r.parentArgs(v)
+		}
+	}},
+
+	optional("ringside.process.executable.sha256_missing", func(r *record) string { return r.e.Digest.Missing }),
+	optional("process.executable.build_id.go", func(r *record) string { return r.e.Digest.GoBuild }),
+	optional("ringside.process.tty", func(r *record) string { return r.p.TTY }),
+	optional("ringside.process.executable.given_path", func(r *record) string {
+		if r.p.Given == r.p.File.Path {
+			return ""
+		}
+		return r.p.Given
+	}),
+	optional(attrScript, func(r *record) string { return r.p.Script }),
+	optional("ringside.process.script.interpreter", func(r *record) string { return r.p.Interp }),
+	integer("ringside.process.cgroup.id",
+		func(r *record) bool { return r.p.CgroupPath == "" && r.p.CgroupID != 0 },
+		func(r *record) int64 { return int64(r.p.CgroupID) }),
+	integer("ringside.process.exec.thread_id",
+		func(r *record) bool { return r.p.TID != r.p.ID.PID && r.p.TID != 0 },
+		func(r *record) int64 { return int64(r.p.TID) }),
+
+	integer("ringside.process.executable.links",
+		func(r *record) bool { return r.p.File.Ino != 0 && r.p.File.Links != 1 },
+		func(r *record) int64 { return int64(r.p.File.Links) }),
+	integer("ringside.process.executable.owner.id",
+		func(r *record) bool { return r.p.File.UID != 0 },
+		func(r *record) int64 { return int64(r.p.File.UID) }),
+	integer("ringside.process.executable.group.id",
+		func(r *record) bool { return r.p.File.GID != 0 },
+		func(r *record) int64 { return int64(r.p.File.GID) }),
+	{
+		name: "ringside.process.executable.mode",
+		when: func(r *record) bool { return r.p.File.Ino != 0 && r.p.File.Mode&permissionBits != usualMode },
+		set: func(r *record, v pcommon.Value) {
+			r.rendered(v, func(b []byte) []byte { return appendMode(b, r.p.File.Mode) })
+		},
+	},
+	boolean("ringside.process.executable.memfd", func(r *record) bool { return r.has(event.Memfd) }),
+	boolean("ringside.process.executable.overlay_upper", func(r *record) bool { return r.has(event.OverlayUpper) }),
+	boolean("ringside.process.executable.unlinked", func(r *record) bool { return r.has(event.Unlinked) }),
+
+	integer("process.saved_user.id",
+		func(r *record) bool { return r.p.Cred.SUID != r.p.Cred.EUID },
+		func(r *record) int64 { return int64(r.p.Cred.SUID) }),
+	integer("ringside.process.fs_user.id",
+		func(r *record) bool { return r.p.Cred.FSUID != r.p.Cred.EUID },
+		func(r *record) int64 { return int64(r.p.Cred.FSUID) }),
+	integer("ringside.process.real_group.id",
+		func(r *record) bool { return r.p.Cred.GID != r.p.Cred.EGID },
+		func(r *record) int64 { return int64(r.p.Cred.GID) }),
+	integer("ringside.process.saved_group.id",
+		func(r *record) bool { return r.p.Cred.SGID != r.p.Cred.EGID },
+		func(r *record) int64 { return int64(r.p.Cred.SGID) }),
+	integer("ringside.process.fs_group.id",
+		func(r *record) bool { return r.p.Cred.FSGID != r.p.Cred.EGID },
+		func(r *record) int64 { return int64(r.p.Cred.FSGID) }),
+	integer("ringside.process.login_user.id",
+		func(r *record) bool { return r.p.Cred.LoginUID != unset },
+		func(r *record) int64 { return int64(r.p.Cred.LoginUID) }),
+	integer("ringside.process.audit_session.id",
+		func(r *record) bool { return r.p.Cred.AuditSession != unset },
+		func(r *record) int64 { return int64(r.p.Cred.AuditSession) }),
+
+	capabilitySet("ringside.process.capabilities.permitted",
+		func(r *record) bool { return r.p.Cred.Permitted != r.p.Cred.Effective },
+		func(c *event.Cred) uint64 { return c.Permitted }),
+	capabilitySet("ringside.process.capabilities.inheritable",
+		func(r *record) bool { return r.p.Cred.Inheritable != 0 },
+		func(c *event.Cred) uint64 { return c.Inheritable }),
+	capabilitySet("ringside.process.capabilities.ambient",
+		func(r *record) bool { return r.p.Cred.Ambient != 0 },
+		func(c *event.Cred) uint64 { return c.Ambient }),
+	capabilitySet("ringside.process.capabilities.bounding",
+		func(r *record) bool { return r.p.Cred.Bounding != r.allCapabilities },
+		func(c *event.Cred) uint64 { return c.Bounding }),
+	{
+		name: "ringside.process.gained",
+		when: func(r *record) bool { return r.has(event.SetUID | event.SetGID | event.FileCaps) },
+		set:  func(r *record, v pcommon.Value) { r.texts(v, gained(r.p.Flags)) },
+	},
+	boolean("ringside.process.secure_exec", func(r *record) bool { return r.has(event.SecureExec) }),
+	boolean("ringside.process.no_new_privs", func(r *record) bool { return r.has(event.NoNewPrivs) }),
+	integer("ringside.process.secure_bits",
+		func(r *record) bool { return r.p.Cred.SecureBits != 0 },
+		func(r *record) int64 { return int64(r.p.Cred.SecureBits) }),
+	{
+		name: "ringside.process.seccomp.mode",
+		when: func(r *record) bool { return r.p.Cred.Seccomp != 0 },
+		set: func(r *record, v pcommon.Value) {
+			switch r.p.Cred.Seccomp {
+			case seccompStrict:
+				v.SetStr("strict")
+			case seccompFilter:
+				v.SetStr("filter")
+			default: // a mode that a later kernel has
+				v.SetStr(strconv.Itoa(int(r.p.Cred.Seccomp)))
+			}
+		},
+	},
+}
+
+// namespaceAttributes are on the records of execs whose process does not have all its namespaces from the host.
+var namespaceAttributes = []attr{
+	namespace("uts", 0, func(n *event.Namespaces) uint32 { return n.UTS }),
+	namespace("ipc", 1, func(n *event.Namespaces) uint32 { return n.IPC }),
+	namespace("mnt", 2, func(n *event.Namespaces) uint32 { return n.Mnt }),
+	namespace("pid", 3, func(n *event.Namespaces) uint32 { return n.PID }),
+	namespace("net", 5, func(n *event.Namespaces) uint32 { return n.Net }),
+	namespace("time", 6, func(n *event.Namespaces) uint32 { return n.Time }),
+	namespace("cgroup", 8, func(n *event.Namespaces) uint32 { return n.Cgroup }),
+	namespace("user", 9, func(n *event.Namespaces) uint32 { return n.User }),
+	integer(attrNamespace+".pid_for_children",
+		func(r *record) bool { return r.p.Namespaces.PIDForChildren != r.p.Namespaces.PID },
+		func(r *record) int64 { return int64(r.p.Namespaces.PIDForChildren) }),
+	integer(attrNamespace+".time_for_children",
+		func(r *record) bool { return r.p.Namespaces.TimeForChildren != r.p.Namespaces.Time },
+		func(r *record) int64 { return int64(r.p.Namespaces.TimeForChildren) }),
+}
+
+// namespace is the inode number of a namespace that is not the host's. Bit is its place in event.Namespaces.Host.
+func namespace(kind string, bit uint, inode func(*event.Namespaces) uint32) attr {
+	return integer(attrNamespace+"."+kind,
+		func(r *record) bool {
+			n := &r.p.Namespaces
+			return n.Host&(1<<bit) == 0 && inode(n) != 0
+		},
+		func(r *record) int64 { return int64(inode(&r.p.Namespaces)) })
+}
+
+// capabilitySet is a set of capabilities that is there when holds says so.
+func capabilitySet(name string, holds func(*record) bool, set func(*event.Cred) uint64) attr {
+	return attr{name: name, when: holds, set: func(r *record, v pcommon.Value) { r.capabilities(v, set(&r.p.Cred)) }}
+}
+
+// capabilities sets v to a set in the form of /proc/PID/status.
+func (r *record) capabilities(v pcommon.Value, set uint64) {
+	r.rendered(v, func(b []byte) []byte {
+		for shift := 60; shift >= 0; shift -= 4 {
+			b = append(b, hexDigits[set>>shift&15])
+		}
+		return b
+	})
+}
+
+// parentArgs sets v to as many of the parent's arguments as are repeated, and notes when that is not all.
+func (r *record) parentArgs(v pcommon.Value) {
+	parent := r.e.Parent
+	args, size := parent.Args, 0
+	for i, arg := range args {
+		if size += len(arg) + 1; size > maxParentArgs {
+			args = args[:i]
+			break
+		}
+	}
+	r.texts(v, args)
+	if len(args) < len(parent.Args) || parent.Flags&event.ArgsCut != 0 {
+		r.truncated = append(r.truncated, r.name)
+	}
+	if parent.Flags&event.ArgsUnreadable != 0 {
+		r.unreadable = append(r.unreadable, r.name)
+	}
+}
+
+// gained lists what the executed file gave to the process.
+func gained(f event.Flags) []string {
+	var list []string
+	for _, g := range []struct {
+		flag event.Flags
+		name string
+	}{
+		{event.SetUID, "setuid"},
+		{event.SetGID, "setgid"},
+		{event.FileCaps, "file_capabilities"},
+	} {
+		if f&g.flag != 0 {
+			list = append(list, g.name)
+		}
+	}
+	return list
+}
+
+// appendDevice appends MAJOR:MINOR; the kernel's dev_t has 20 bits for the minor number.
+func appendDevice(b []byte, dev uint32) []byte {
+	const minorBits = 20
+	b = strconv.AppendUint(b, uint64(dev>>minorBits), 10)
+	b = append(b, ':')
+	return strconv.AppendUint(b, uint64(dev&(1<<minorBits-1)), 10)
+}
+
+// appendMode appends four octal digits.
+func appendMode(b []byte, mode uint16) []byte {
+	for shift := 9; shift >= 0; shift -= 3 {
+		b = append(b, '0'+byte(mode>>shift&7))
+	}
+	return b
+}

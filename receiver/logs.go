@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package receiver
+
+import (
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/ringside-otel/ringside/internal/event"
+	"github.com/ringside-otel/ringside/receiver/internal/metadata"
+)
+
+const (
+	// schemaURL tells which version of the semantic conventions the names come from.
+	schemaURL = "https://opentelemetry.io/schemas/1.44.0"
+	// textPerRecord is about how many bytes of text a record needs that are not in the event: IDs, times, body.
+	textPerRecord = 384
+)
+
+// converter turns events into log records. It is not safe for concurrent use; what it returns does not refer to it.
+type converter struct {
+	host    *host
+	version string
+
+	exec, exit, fork, loss schema
+	// allCapabilities is the set of all capabilities of this kernel.
+	allCapabilities uint64
+	// environment maps the name of a variable to that of its attribute.
+	environment map[string]string
+
+	// texts collects the text that is made for one batch. What is cut out of it stays valid when it grows.
+	texts strings.Builder
+	// scratch is for rendering, and never kept.
+	scratch []byte
+	record  record
+	groups  groups
+}
+
+func newConverter(h *host, version string, environment []string) *converter {
+	c := &converter{
+		host:            h,
+		version:         version,
+		allCapabilities: h.capabilities,
+		exec:            newSchema(processAttributes, execAttributes, namespaceAttributes),
+		exit:            newSchema(processAttributes, forkedAttributes, exitAttributes),
+		fork:            newSchema(processAttributes, forkedAttributes),
+		loss:            newSchema(lossAttributes),
+		environment:     make(map[string]string, len(environment)),
+	}
+	for _, name := range environment {
+		key, _ := validText(name)
+		c.environment[name] = attrEnv + "." + key
+	}
+	c.record.converter = c
+	return c
+}
+
+// convert returns the records of a batch, in its order within each resource: one for the host, and one for each container.
+func (c *converter) convert(batch []event.Event) plog.Logs {
+	logs := plog.NewLogs()
+	c.groups.reset(logs, c)
+	c.texts = strings.Builder{} // the text of the batch before belongs to its records
+	c.texts.Grow(textPerRecord * len(batch))
+	observed := pcommon.NewTimestampFromTime(time.Now())
+	for i := range batch {
+		e := &batch[i]
+		var container *event.Container
+		if e.Process != nil {
+			container = e.Process.Container
+		}
+		lr := c.groups.records(container, len(batch)-i).AppendEmpty()
+		lr.SetObservedTimestamp(observed)
+		c.fill(lr, e)
+	}
+	c.record.e, c.record.p = nil, nil // the batch can be freed before the next one comes
+	return logs
+}
+
+// fill sets what lr tells of e.
+func (c *converter) fill(lr plog.LogRecord, e *event.Event) {
+	r := &c.record
+	r.e, r.p = e, e.Process
+	r.escaped, r.truncated, r.unreadable = r.escaped[:0], r.truncated[:0], r.unreadable[:0]
+
+	lr.SetTimestamp(pcommon.NewTimestampFromTime(e.Time))
+	lr.SetEventName(eventName(e.Kind))
+	setSeverity(lr, e)
+	c.scratch = appendBody(c.scratch[:0], e)
+	lr.Body().SetStr(c.keep(c.scratch))
+
+	m := lr.Attributes()
+	switch e.Kind {
+	case event.Exec:
+		c.exec.fill(r, m)
+		r.variables(m)
+	case event.Exit:
+		c.exit.fill(r, m)
+	case event.Fork:
+		c.fork.fill(r, m)
+	case event.Loss:
+		c.loss.fill(r, m)
+		return
+	}
+	r.judge()
+	put(r, m, qualityAttributes)
+}
+
+// setSeverity sets how serious e is: a crash is a warning, and missing data an error.
+func setSeverity(lr plog.LogRecord, e *event.Event) {
+	severity, text := plog.SeverityNumberInfo, "INFO"
+	switch {
+	case e.Kind == event.Loss:
+		severity, text = plog.SeverityNumberError, "ERROR"
+	case e.Kind == event.Exit && crashed(e.Exit):
+		severity, text = plog.SeverityNumberWarn, "WARN"
+	}
+	lr.SetSeverityNumber(severity)
+	lr.SetSeverityText(text)
+}
+
+// judge notes which attributes are not whole.
+func (r *record) judge() {
+	exec := r.e.Kind == event.Exec
+	for _, cut := range []struct {
+		flag event.Flags
+		name string
+	}{{event.PathCut, attrPath}, {event.CwdCut, attrCwd}, {event.ArgsCut, attrArgs}} {
+		if r.has(cut.flag) {
+			r.truncated = append(r.truncated, cut.name)
+		}
+	}
+	if exec && r.has(event.EnvCut) {
+		r.truncated = append(r.truncated, attrEnv)
+	}
+
+	path, cwd := r.p.File.Path == "", r.p.Cwd == ""
+	if r.has(event.PathUnreadable) && !path && !cwd {
+		path, cwd = true, true // a part of one of them; which one is not told
+	}
+	for _, lacking := range []struct {
+		holds bool
+		name  string
+	}{
+		{path, attrPath},
+		{cwd, attrCwd},
+		{r.has(event.ArgsUnreadable), attrArgs},
+		{exec && r.has(event.EnvUnreadable), attrEnv},
+		{exec && r.has(event.IsScript) && r.p.Script == "", attrScript},
+		{exec && r.p.Namespaces.Mnt == 0, attrNamespace}, // every process has a mount namespace
+	} {
+		if lacking.holds {
+			r.unreadable = append(r.unreadable, lacking.name)
+		}
+	}
+}
+
+// variables puts the chosen environment variables into m.
+func (r *record) variables(m pcommon.Map) {
+	for _, variable := range r.p.Env {
+		name, value, _ := strings.Cut(variable, "=")
+		key, chosen := r.environment[name]
+		if !chosen {
+			continue
+		}
+		// getenv takes the first, and so does this.
+		if v, again := m.GetOrPutEmpty(key); !again {
+			r.name = key
+			r.text(v, value)
+		}
+	}
+}
+
+// keep returns a string with the content of b that stays valid.
+func (c *converter) keep(b []byte) string {
+	start := c.texts.Len()
+	c.texts.Write(b)
+	return c.texts.String()[start:]
+}
+
+// execID returns the exec_id of id.
+func (c *converter) execID(id event.ID) string {
+	c.scratch = c.host.node.AppendExecID(c.scratch[:0], id)
+	return c.keep(c.scratch)
+}
+
+// timestamp returns t as ISO 8601.
+func (c *converter) timestamp(t time.Time) string {
+	c.scratch = t.UTC().AppendFormat(c.scratch[:0], time.RFC3339Nano)
+	return c.keep(c.scratch)
+}
+
+// groups finds the records of a container within the logs of a batch.
+type groups struct {
+	*converter
+	logs plog.Logs
+	byID map[string]plog.LogRecordSlice // "" is the host
+	last struct {
+		container *event.Container
+		records   plog.LogRecordSlice
+		valid     bool
+	}
+}
+
+func (g *groups) reset(logs plog.Logs, c *converter) {
+	g.converter, g.logs = c, logs
+	if g.byID == nil {
+		g.byID = make(map[string]plog.LogRecordSlice)
+	}
+	clear(g.byID)
+	g.last.valid = false
+}
+
+// records returns the records of a container, nil for the host. Expected is how many may be added at most.
+func (g *groups) records(container *event.Container, expected int) plog.LogRecordSlice {
+	if g.last.valid && g.last.container == container {
+		return g.last.records
+	}
+	id := ""
+	if container != nil {
+		id = container.ID
+	}
+	records, ok := g.byID[id]
+	if !ok {
+		records = g.add(container)
+		if len(g.byID) == 0 {
+			records.EnsureCapacity(expected)
+		}
+		g.byID[id] = records
+	}
+	g.last.container, g.last.records, g.last.valid = container, records, true
+	return records
+}
+
+// add adds the resource of a container.
+func (g *groups) add(container *event.Container) plog.LogRecordSlice {
+	rl := g.logs.ResourceLogs().AppendEmpty()
+	rl.SetSchemaUrl(schemaURL)
+	attributes := rl.Resource().Attributes()
+	g.host.attributes.CopyTo(attributes)
+	if container != nil {
+		for _, a := range []struct{ name, value string }{
+			{"container.id", container.ID},
+			{"container.runtime.name", container.Runtime},
+			{"k8s.pod.uid", container.PodUID},
+		} {
+			if a.value != "" {
+				text, _ := validText(a.value)
+				attributes.PutStr(a.name, text)
+			}
+		}
+	}
+	sl := rl.ScopeLogs().AppendEmpty()
+	sl.SetSchemaUrl(schemaURL)
+	sl.Scope().SetName(metadata.ScopeName)
+	sl.Scope().SetVersion(g.version)
+	return sl.LogRecords()
+}
