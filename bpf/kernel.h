@@ -295,6 +295,7 @@ struct bpf_iter__task {
 #define S_IXGRP 0000010
 #define PIDTYPE_SID 3
 #define PROC_PID_INIT_INO 0xEFFFFFFCU
+#define I_CTIME_QUERIED (1U << 31) // a mark within i_ctime_nsec since 6.13 (include/linux/fs.h)
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 
 #endif

@@ -105,7 +105,7 @@ static __always_inline u32 read_file(struct file_id *f, struct file *file)
 	f->reserved = 0;
 	if (bpf_core_field_exists(struct inode, i_ctime_sec)) {
 		f->ctime_sec = inode->i_ctime_sec;
-		f->ctime_nsec = inode->i_ctime_nsec;
+		f->ctime_nsec = inode->i_ctime_nsec & ~I_CTIME_QUERIED;
 	} else if (bpf_core_field_exists(struct inode___6_10, __i_ctime)) {
 		f->ctime_sec = ((struct inode___6_10 *)inode)->__i_ctime.tv_sec;
 		f->ctime_nsec = ((struct inode___6_10 *)inode)->__i_ctime.tv_nsec;

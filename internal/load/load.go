@@ -99,9 +99,9 @@ func (p *Process) Snapshot() ([]byte, error) {
 
 // Account is what the kernel part counted since it was loaded, over all CPUs.
 type Account struct {
-	// Sequence is the next sequence number of each CPU: how many records it tried to write.
-	Sequence []uint64
-	Produced map[event.Kind]uint64
+	// Records is how many records were written or lost, those that are no events included.
+	Records  uint64
+	Produced map[event.Kind]uint64 // lost ones included
 	Lost     map[Loss]uint64
 	// LostRecords counts all records that were lost, those that are no events included.
 	LostRecords uint64
@@ -123,12 +123,11 @@ func (p *Process) Account() (Account, error) {
 		return Account{}, fmt.Errorf("read the process counters: %w", err)
 	}
 	a := Account{
-		Sequence: make([]uint64, len(perCPU)),
 		Produced: map[event.Kind]uint64{},
 		Lost:     map[Loss]uint64{},
 	}
-	for cpu, c := range perCPU {
-		a.Sequence[cpu] = c.Seq
+	for _, c := range perCPU {
+		a.Records += c.Seq
 		for _, kind := range event.Kinds {
 			a.Produced[kind] += c.Produced[kind]
 			for reason, stage := range stages {
@@ -144,6 +143,14 @@ func (p *Process) Account() (Account, error) {
 		}
 	}
 	return a, nil
+}
+
+// ForgetCgroup makes the kernel part tell the path of a cgroup again, should a record name it.
+func (p *Process) ForgetCgroup(id uint64) error {
+	if err := p.objects.ToldCgroups.Delete(id); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("forget cgroup %d: %w", id, err)
+	}
+	return nil
 }
 
 // Programs returns what the kernel measured of each program; the figures are 0 unless kernel.bpf_stats_enabled is set.

@@ -113,13 +113,29 @@ func (t *Table) Add(p *event.Process) {
 	e.image, e.inherits = p, nil
 }
 
-// Lookup returns what is known of a process, or nil.
+// Lookup returns what is known of a process, or nil. When it executed a program since, and that was lost, it is not known.
 func (t *Table) Lookup(id event.ID) *event.Process {
 	e, ok := t.entries[keyOf(id)]
 	if !ok {
 		return nil
 	}
-	return t.image(e)
+	if p := t.image(e); p.ID.Exec >= id.Exec {
+		return p
+	}
+	return nil
+}
+
+// Cgroups returns the ids of the cgroups that processes of the table are in.
+func (t *Table) Cgroups() map[uint64]bool {
+	used := make(map[uint64]bool)
+	for _, e := range t.entries {
+		if e.image != nil {
+			used[e.image.CgroupID] = true
+		} else {
+			used[e.fork.CgroupID] = true
+		}
+	}
+	return used
 }
 
 // Expire forgets the processes that ended longer than the grace before boot, the time of the latest event.
