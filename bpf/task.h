@@ -23,13 +23,16 @@ static __always_inline void read_pid_ns(struct task_struct *task, u32 *vpid, u32
 	struct pid *pid = task->thread_pid;
 	u32 level = pid->level;
 	struct upid upid = {};
+	u64 at = 0;
 
 	*vpid = task->tgid;
 	*inum = PROC_PID_INIT_INO;
 	if (!level)
 		return;
-	bpf_probe_read_kernel(&upid, sizeof(upid),
-			      (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid));
+	// Read as a number: the verifier lets no one add a variable to a pointer of its own.
+	bpf_core_read(&at, sizeof(at), &task->thread_pid);
+	at += bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+	bpf_probe_read_kernel(&upid, sizeof(upid), (void *)at);
 	*vpid = upid.nr;
 	*inum = upid.ns ? BPF_CORE_READ(upid.ns, ns.inum) : 0;
 }
