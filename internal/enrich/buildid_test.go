@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"encoding/hex"
+	"io"
 	"math"
 	"os"
 	"runtime"
@@ -229,23 +230,55 @@ func (z zeros) ReadAt(p []byte, off int64) (int, error) {
 
 func TestHostileFilesTakeLittleMemory(t *testing.T) {
 	const limit = 512 << 10
-	files := hostileELFs(t)
-	sections := makeELF(t, elf.ELFCLASS64, binary.LittleEndian, 4, note(binary.LittleEndian, 4, "GNU\x00", noteGNUBuildID, gnuID))
-	binary.LittleEndian.PutUint64(sections[40:], 1<<20)
-	binary.LittleEndian.PutUint16(sections[58:], 64)
-	binary.LittleEndian.PutUint16(sections[60:], math.MaxUint16)
-	files["sections without end"] = sections
-	for name, file := range files {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		readBuildIDs(zeros{file}, 1<<40)
-		runtime.ReadMemStats(&after)
-		if used := after.TotalAlloc - before.TotalAlloc; used > limit {
+	for name, file := range hostileELFs(t) {
+		if used := allocated(zeros{file}); used > limit {
 			t.Errorf("%s: %d bytes were allocated, want at most %d", name, used, limit)
 		}
 	}
-	if got := readBuildIDs(zeros{sections}, 1<<40); got.gnu != hex.EncodeToString(gnuID) {
-		t.Errorf("sections are in the way of the build id: %+v", got)
+}
+
+func allocated(file io.ReaderAt) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	readBuildIDs(file, 1<<40)
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestSectionsAreNotInTheWay holds that a section table that makes no sense hides no note segment and takes no memory.
+func TestSectionsAreNotInTheWay(t *testing.T) {
+	order := binary.LittleEndian
+	for name, table := range map[string]struct {
+		off         uint64
+		size, count uint16
+		names       uint16
+	}{
+		"most sections":         {1 << 20, 64, math.MaxUint16, 1},
+		"count in the first":    {64, 64, 0, 0},
+		"large sections":        {1 << 20, math.MaxUint16, 512, 1},
+		"small sections":        {1 << 20, 1, 512, 1},
+		"sections at the end":   {math.MaxInt64, 64, 512, 1},
+		"sections before":       {math.MaxUint64, 64, 512, 1},
+		"no place for sections": {0, 64, 3, 1},
+		"zeros":                 {1 << 20, 64, 512, 1},
+		"notes as sections":     {100, 64, 2, 1},
+		"names out of range":    {1 << 20, 64, 3, math.MaxUint16},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := makeELF(t, elf.ELFCLASS64, order, 4, note(order, 4, "GNU\x00", noteGNUBuildID, gnuID))
+			order.PutUint64(file[40:], table.off)
+			order.PutUint16(file[58:], table.size)
+			order.PutUint16(file[60:], table.count)
+			order.PutUint16(file[62:], table.names)
+			for _, reader := range []io.ReaderAt{bytes.NewReader(file), zeros{file}} {
+				if got := readBuildIDs(reader, 1<<40); got.gnu != hex.EncodeToString(gnuID) {
+					t.Errorf("got %+v", got)
+				}
+			}
+			if used := allocated(zeros{file}); used > 512<<10 {
+				t.Errorf("%d bytes were allocated", used)
+			}
+		})
 	}
 }
 

@@ -21,123 +21,126 @@ const (
 	pods     = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + uidSlice + ".slice"
 )
 
+// containerPaths are those of processes in containers.
+var containerPaths = []struct {
+	name, path       string
+	id, runtime, pod string
+}{
+	{"docker, cgroupfs driver", "/docker/" + idA, idA, "docker", ""},
+	{"docker, systemd driver", "/system.slice/docker-" + idA + ".scope", idA, "docker", ""},
+	{"docker, systemd inside of it", "/system.slice/docker-" + idA + ".scope/init.scope", idA, "docker", ""},
+	{"docker, a service inside of it", "/docker/" + idA + "/system.slice/cron.service", idA, "docker", ""},
+	{"docker, rootless, systemd driver", userUnit + "/user.slice/docker-" + idA + ".scope", idA, "docker", ""},
+	{"docker, rootless, cgroupfs driver", userUnit + "/app.slice/docker.service/docker/" + idA, idA, "docker", ""},
+	{"docker, systemd path without systemd", "/system.slice:docker:" + idA, idA, "docker", ""},
+	{"docker, --cgroup-parent", "/actions_job/" + idA, idA, "", ""},
+	{"docker, --cgroup-parent of a slice", "/build.slice/docker-" + idA + ".scope", idA, "docker", ""},
+	{"docker of buildkit stays the outer one", "/docker/" + idA + "/buildkit/w4mrpsdrmyzhi03vbwhmmyxbx", idA, "docker", ""},
+	{"docker in docker", "/docker/" + idA + "/docker/" + idB, idB, "docker", ""},
+	{"docker in docker, systemd driver", "/system.slice/docker-" + idA + ".scope/system.slice/docker-" + idB + ".scope", idB, "docker", ""},
+	{"docker below the kubelet", pods + "/docker-" + idA + ".scope", idA, "docker", uid},
+	{"docker in a pod is of the pod", "/kubepods/burstable/pod" + uid + "/" + idA + "/docker/" + idB, idB, "docker", uid},
+
+	{"containerd CRI, systemd driver", pods + "/cri-containerd-" + idA + ".scope", idA, "containerd", uid},
+	{
+		"containerd CRI, guaranteed", "/kubepods.slice/kubepods-pod" + uidSlice + ".slice/cri-containerd-" + idA + ".scope",
+		idA, "containerd", uid,
+	},
+	{
+		"containerd CRI, besteffort",
+		"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + uidSlice + ".slice/cri-containerd-" + idA + ".scope",
+		idA, "containerd", uid,
+	},
+	{
+		"containerd CRI, static pod",
+		"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + static + ".slice/cri-containerd-" + idA + ".scope",
+		idA, "containerd", static,
+	},
+	{
+		"containerd CRI, systemd path without systemd",
+		"/system.slice/containerd.service/kubepods-burstable-pod" + uidSlice + ".slice:cri-containerd:" + idA,
+		idA, "containerd", uid,
+	},
+	{
+		"k3s", "/system.slice/k3s.service/kubepods-besteffort-pod" + uidSlice + ".slice:cri-containerd:" + idA,
+		idA, "containerd", uid,
+	},
+	{"unknown manager in a systemd path", "/machine.slice:runc:" + idA, idA, "", ""},
+	{"nerdctl", "/system.slice/nerdctl-" + idA + ".scope", idA, "containerd", ""},
+	{"nerdctl, rootless", userUnit + "/user.slice/nerdctl-" + idA + ".scope", idA, "containerd", ""},
+	{"containerd namespace, cgroupfs", "/default/" + idA, idA, "", ""},
+	{
+		"kind node",
+		"/docker/" + idA + "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" +
+			uidSlice + ".slice/cri-containerd-" + idB + ".scope",
+		idB, "containerd", uid,
+	},
+	{
+		"kind node, cgroupfs driver", "/docker/" + idA + "/kubelet/kubepods/besteffort/pod" + uid + "/" + idB,
+		idB, "", uid,
+	},
+	{"kind node itself", "/docker/" + idA + "/system.slice/containerd.service", idA, "docker", ""},
+	{
+		"kind node in a pod: nearest pod counts",
+		"/kubepods/pod" + uidOther + "/" + idA + "/kubelet/kubepods/pod" + uid + "/" + idB, idB, "", uid,
+	},
+
+	{"CRI-O, systemd driver", pods + "/crio-" + idA + ".scope", idA, "cri-o", uid},
+	{"CRI-O, sub-cgroup", pods + "/crio-" + idA + ".scope/container", idA, "cri-o", uid},
+	{"CRI-O, cgroupfs driver", "/kubepods/besteffort/pod" + uid + "/crio-" + idA, idA, "cri-o", uid},
+	{
+		"conmon of CRI-O in a container is of that container",
+		"/docker/" + idA + pods + "/crio-conmon-" + idB + ".scope", idA, "docker", "",
+	},
+
+	{"podman", "/machine.slice/libpod-" + idA + ".scope", idA, "podman", ""},
+	{"podman, container sub-cgroup", "/machine.slice/libpod-" + idA + ".scope/container", idA, "podman", ""},
+	{"podman, systemd inside of it", "/machine.slice/libpod-" + idA + ".scope/container/system.slice/sshd.service", idA, "podman", ""},
+	{"podman, rootless", userUnit + "/user.slice/libpod-" + idA + ".scope/container", idA, "podman", ""},
+	{"podman, cgroupfs driver", "/libpod_parent/libpod-" + idA, idA, "podman", ""},
+	{"podman, a pod, cgroupfs driver", "/libpod_parent/" + idB + "/libpod-" + idA, idA, "podman", ""},
+	{"podman, a pod", "/machine.slice/machine-libpod_pod_" + idB + ".slice/libpod-" + idA + ".scope/container", idA, "podman", ""},
+	{"podman, Quadlet", "/system.slice/web.service/libpod-payload-" + idA, idA, "podman", ""},
+
+	{"kubelet, no prefix, burstable", "/kubepods/burstable/pod" + uid + "/" + idA, idA, "", uid},
+	{"kubelet, no prefix, guaranteed", "/kubepods/pod" + uid + "/" + idA, idA, "", uid},
+	{"kubelet, no prefix, static pod", "/kubepods/burstable/pod" + static + "/" + idA, idA, "", static},
+	{"kubelet, no prefix, sub-cgroup", "/kubepods/pod" + uid + "/" + idA + "/init.scope", idA, "", uid},
+	{"kubelet, below another root", "/mypool/kubepods/burstable/pod" + uid + "/" + idA, idA, "", uid},
+
+	{"ECS", "/ecs/" + task + "/" + idA, idA, "", ""},
+	{"ECS, task with an old ARN", "/ecs/55091c13-b8cf-4801-b527-f4601742204d/" + idA, idA, "", ""},
+	{"ECS, systemd driver", "/ecstasks.slice/ecstasks-" + task + ".slice/docker-" + idA + ".scope", idA, "docker", ""},
+	{"ECS, Fargate", "/ecs/" + task + "/" + task + "-1234567890", task + "-1234567890", "", ""},
+	{
+		"garden", "/system.slice/garden.service/garden/6f265890-5165-7fab-6b52-18d1",
+		"6f265890-5165-7fab-6b52-18d1", "garden", "",
+	},
+	{"garden, whole UUID", "/garden/" + uid + "/init", uid, "garden", ""},
+
+	{"LXC", "/lxc.payload.web1/init.scope", "web1", "lxc", ""},
+	{"LXC, project of Incus", "/lxc.payload.user-1000_c1/system.slice/ssh.service", "user-1000_c1", "lxc", ""},
+	{"LXC 3 and Proxmox", "/lxc/101/ns/system.slice/ssh.service", "101", "lxc", ""},
+	{"LXC 4.0", "/lxc.payload/web1", "web1", "lxc", ""},
+	{"docker in LXC", "/lxc.payload.web1/system.slice/docker-" + idA + ".scope", idA, "docker", ""},
+	{"systemd-nspawn, service", "/machine.slice/systemd-nspawn@deb12.service/payload/init.scope", "deb12", "systemd-nspawn", ""},
+	{"systemd-nspawn, by hand", `/machine.slice/machine-my\x2dbox.scope/payload`, `my\x2dbox`, "systemd-nspawn", ""},
+
+	{"relative, as in a cgroup namespace", "/../" + idA, idA, "", ""},
+	{"no leading slash", "docker/" + idA, idA, "docker", ""},
+	{"trailing and doubled slashes", "//docker//" + idA + "//", idA, "", ""},
+	{"hostile bytes beside it", "/\xff\x1b[31m/docker-" + idA + ".scope/\x00\x01", idA, "docker", ""},
+	{
+		"a user makes himself a container in his subtree; the path still tells",
+		userUnit + "/app.slice/evil.service/kubepods/pod" + uid + "/" + idA, idA, "", uid,
+	},
+}
+
 func TestParseCgroupFindsContainers(t *testing.T) {
-	for _, tt := range []struct {
-		name, path           string
-		id, runtime, wantPod string
-	}{
-		{"docker, cgroupfs driver", "/docker/" + idA, idA, "docker", ""},
-		{"docker, systemd driver", "/system.slice/docker-" + idA + ".scope", idA, "docker", ""},
-		{"docker, systemd inside of it", "/system.slice/docker-" + idA + ".scope/init.scope", idA, "docker", ""},
-		{"docker, a service inside of it", "/docker/" + idA + "/system.slice/cron.service", idA, "docker", ""},
-		{"docker, rootless, systemd driver", userUnit + "/user.slice/docker-" + idA + ".scope", idA, "docker", ""},
-		{"docker, rootless, cgroupfs driver", userUnit + "/app.slice/docker.service/docker/" + idA, idA, "docker", ""},
-		{"docker, systemd path without systemd", "/system.slice:docker:" + idA, idA, "docker", ""},
-		{"docker, --cgroup-parent", "/actions_job/" + idA, idA, "", ""},
-		{"docker, --cgroup-parent of a slice", "/build.slice/docker-" + idA + ".scope", idA, "docker", ""},
-		{"docker of buildkit stays the outer one", "/docker/" + idA + "/buildkit/w4mrpsdrmyzhi03vbwhmmyxbx", idA, "docker", ""},
-		{"docker in docker", "/docker/" + idA + "/docker/" + idB, idB, "docker", ""},
-		{"docker in docker, systemd driver", "/system.slice/docker-" + idA + ".scope/system.slice/docker-" + idB + ".scope", idB, "docker", ""},
-		{"docker below the kubelet", pods + "/docker-" + idA + ".scope", idA, "docker", uid},
-		{"docker in a pod is of the pod", "/kubepods/burstable/pod" + uid + "/" + idA + "/docker/" + idB, idB, "docker", uid},
-
-		{"containerd CRI, systemd driver", pods + "/cri-containerd-" + idA + ".scope", idA, "containerd", uid},
-		{
-			"containerd CRI, guaranteed", "/kubepods.slice/kubepods-pod" + uidSlice + ".slice/cri-containerd-" + idA + ".scope",
-			idA, "containerd", uid,
-		},
-		{
-			"containerd CRI, besteffort",
-			"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + uidSlice + ".slice/cri-containerd-" + idA + ".scope",
-			idA, "containerd", uid,
-		},
-		{
-			"containerd CRI, static pod",
-			"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + static + ".slice/cri-containerd-" + idA + ".scope",
-			idA, "containerd", static,
-		},
-		{
-			"containerd CRI, systemd path without systemd",
-			"/system.slice/containerd.service/kubepods-burstable-pod" + uidSlice + ".slice:cri-containerd:" + idA,
-			idA, "containerd", uid,
-		},
-		{
-			"k3s", "/system.slice/k3s.service/kubepods-besteffort-pod" + uidSlice + ".slice:cri-containerd:" + idA,
-			idA, "containerd", uid,
-		},
-		{"unknown manager in a systemd path", "/machine.slice:runc:" + idA, idA, "", ""},
-		{"nerdctl", "/system.slice/nerdctl-" + idA + ".scope", idA, "containerd", ""},
-		{"nerdctl, rootless", userUnit + "/user.slice/nerdctl-" + idA + ".scope", idA, "containerd", ""},
-		{"containerd namespace, cgroupfs", "/default/" + idA, idA, "", ""},
-		{
-			"kind node",
-			"/docker/" + idA + "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" +
-				uidSlice + ".slice/cri-containerd-" + idB + ".scope",
-			idB, "containerd", uid,
-		},
-		{
-			"kind node, cgroupfs driver", "/docker/" + idA + "/kubelet/kubepods/besteffort/pod" + uid + "/" + idB,
-			idB, "", uid,
-		},
-		{"kind node itself", "/docker/" + idA + "/system.slice/containerd.service", idA, "docker", ""},
-		{
-			"kind node in a pod: nearest pod counts",
-			"/kubepods/pod" + uidOther + "/" + idA + "/kubelet/kubepods/pod" + uid + "/" + idB, idB, "", uid,
-		},
-
-		{"CRI-O, systemd driver", pods + "/crio-" + idA + ".scope", idA, "cri-o", uid},
-		{"CRI-O, sub-cgroup", pods + "/crio-" + idA + ".scope/container", idA, "cri-o", uid},
-		{"CRI-O, cgroupfs driver", "/kubepods/besteffort/pod" + uid + "/crio-" + idA, idA, "cri-o", uid},
-		{
-			"conmon of CRI-O in a container is of that container",
-			"/docker/" + idA + pods + "/crio-conmon-" + idB + ".scope", idA, "docker", "",
-		},
-
-		{"podman", "/machine.slice/libpod-" + idA + ".scope", idA, "podman", ""},
-		{"podman, container sub-cgroup", "/machine.slice/libpod-" + idA + ".scope/container", idA, "podman", ""},
-		{"podman, systemd inside of it", "/machine.slice/libpod-" + idA + ".scope/container/system.slice/sshd.service", idA, "podman", ""},
-		{"podman, rootless", userUnit + "/user.slice/libpod-" + idA + ".scope/container", idA, "podman", ""},
-		{"podman, cgroupfs driver", "/libpod_parent/libpod-" + idA, idA, "podman", ""},
-		{"podman, a pod, cgroupfs driver", "/libpod_parent/" + idB + "/libpod-" + idA, idA, "podman", ""},
-		{"podman, a pod", "/machine.slice/machine-libpod_pod_" + idB + ".slice/libpod-" + idA + ".scope/container", idA, "podman", ""},
-		{"podman, Quadlet", "/system.slice/web.service/libpod-payload-" + idA, idA, "podman", ""},
-
-		{"kubelet, no prefix, burstable", "/kubepods/burstable/pod" + uid + "/" + idA, idA, "", uid},
-		{"kubelet, no prefix, guaranteed", "/kubepods/pod" + uid + "/" + idA, idA, "", uid},
-		{"kubelet, no prefix, static pod", "/kubepods/burstable/pod" + static + "/" + idA, idA, "", static},
-		{"kubelet, no prefix, sub-cgroup", "/kubepods/pod" + uid + "/" + idA + "/init.scope", idA, "", uid},
-		{"kubelet, below another root", "/mypool/kubepods/burstable/pod" + uid + "/" + idA, idA, "", uid},
-
-		{"ECS", "/ecs/" + task + "/" + idA, idA, "", ""},
-		{"ECS, task with an old ARN", "/ecs/55091c13-b8cf-4801-b527-f4601742204d/" + idA, idA, "", ""},
-		{"ECS, systemd driver", "/ecstasks.slice/ecstasks-" + task + ".slice/docker-" + idA + ".scope", idA, "docker", ""},
-		{"ECS, Fargate", "/ecs/" + task + "/" + task + "-1234567890", task + "-1234567890", "", ""},
-		{
-			"garden", "/system.slice/garden.service/garden/6f265890-5165-7fab-6b52-18d1",
-			"6f265890-5165-7fab-6b52-18d1", "garden", "",
-		},
-		{"garden, whole UUID", "/garden/" + uid + "/init", uid, "garden", ""},
-
-		{"LXC", "/lxc.payload.web1/init.scope", "web1", "lxc", ""},
-		{"LXC, project of Incus", "/lxc.payload.user-1000_c1/system.slice/ssh.service", "user-1000_c1", "lxc", ""},
-		{"LXC 3 and Proxmox", "/lxc/101/ns/system.slice/ssh.service", "101", "lxc", ""},
-		{"LXC 4.0", "/lxc.payload/web1", "web1", "lxc", ""},
-		{"docker in LXC", "/lxc.payload.web1/system.slice/docker-" + idA + ".scope", idA, "docker", ""},
-		{"systemd-nspawn, service", "/machine.slice/systemd-nspawn@deb12.service/payload/init.scope", "deb12", "systemd-nspawn", ""},
-		{"systemd-nspawn, by hand", `/machine.slice/machine-my\x2dbox.scope/payload`, `my\x2dbox`, "systemd-nspawn", ""},
-
-		{"relative, as in a cgroup namespace", "/../" + idA, idA, "", ""},
-		{"no leading slash", "docker/" + idA, idA, "docker", ""},
-		{"trailing and doubled slashes", "//docker//" + idA + "//", idA, "", ""},
-		{"hostile bytes beside it", "/\xff\x1b[31m/docker-" + idA + ".scope/\x00\x01", idA, "docker", ""},
-		{
-			"a user makes himself a container in his subtree; the path still tells",
-			userUnit + "/app.slice/evil.service/kubepods/pod" + uid + "/" + idA, idA, "", uid,
-		},
-	} {
+	for _, tt := range containerPaths {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := ParseCgroup(tt.path)
-			want := event.Container{ID: tt.id, Runtime: tt.runtime, PodUID: tt.wantPod}
+			want := event.Container{ID: tt.id, Runtime: tt.runtime, PodUID: tt.pod}
 			if !ok || got != want {
 				t.Errorf("ParseCgroup(%q)\n got %+v, %v\nwant %+v, true", tt.path, got, ok, want)
 			}
@@ -236,14 +239,8 @@ func FuzzParseCgroup(f *testing.F) {
 	for _, tt := range hostPaths {
 		f.Add(tt.path)
 	}
-	for _, path := range []string{
-		"/docker/" + idA, "/system.slice/docker-" + idA + ".scope", "/system.slice:docker:" + idA,
-		pods + "/cri-containerd-" + idA + ".scope/init.scope", "/kubepods/burstable/pod" + static + "/" + idA,
-		"/machine.slice/libpod-" + idA + ".scope/container", "/ecs/" + task + "/" + task + "-1234567890",
-		"/garden/6f265890-5165-7fab-6b52-18d1", "/lxc.payload.web1", "/lxc/101/ns",
-		`/machine.slice/machine-my\x2dbox.scope/payload`,
-	} {
-		f.Add(path)
+	for _, tt := range containerPaths {
+		f.Add(tt.path)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
 		got, ok := ParseCgroup(path)

@@ -100,7 +100,7 @@ func (w *worker) try(c candidate, want fileKey) event.Digest {
 	if err != nil {
 		return event.Digest{Missing: missingGone}
 	}
-	defer unix.Close(fd)
+	defer closeFD(fd)
 	if !w.isFile(fd, want, c) {
 		return event.Digest{Missing: missingChanged}
 	}
@@ -111,7 +111,7 @@ func (w *worker) try(c candidate, want fileKey) event.Digest {
 	if err != nil {
 		return event.Digest{Missing: missingGone}
 	}
-	defer unix.Close(file)
+	defer closeFD(file)
 	return w.read(file, want)
 }
 
@@ -125,7 +125,7 @@ func (w *worker) find(c candidate) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(root)
+	defer closeFD(root)
 	// The kernel told the path with all links resolved. A link on it has been put there since, to lead elsewhere.
 	return openat2(root, c.path, &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_CLOEXEC,
@@ -221,6 +221,9 @@ func open(path string, flags int) (int, error) {
 		}
 	}
 }
+
+// closeFD closes a descriptor that nothing was written through: there is nothing to learn from an error.
+func closeFD(fd int) { _ = unix.Close(fd) }
 
 func pread(fd int, p []byte, off int64) (int, error) {
 	for {

@@ -78,7 +78,7 @@ func execInOverlay(dir string) error {
 	if err := unix.Mount("overlay", filepath.Join(dir, "merged"), "overlay", 0, options); err != nil {
 		return fmt.Errorf("mount overlay: %w", err)
 	}
-	return unix.Exec(filepath.Join(dir, "merged/prog"), []string{"prog"}, []string{roleVariable + "=wait"})
+	return unix.Exec(filepath.Join(dir, "merged/prog"), []string{"prog"}, []string{roleVariable + "=wait", "GORACE=atexit_sleep_ms=0"})
 }
 
 func copyFile(from, to string) error {
@@ -118,7 +118,8 @@ func newFile(t testing.TB, content string) string {
 // start runs a command in the role and returns its pid and a function that ends it; it is ended with the test anyway.
 func start(t testing.TB, cmd *exec.Cmd, role string) (pid uint32, end func()) {
 	t.Helper()
-	cmd.Env = []string{roleVariable + "=" + role}
+	// The race detector makes a program wait for a second before it ends, for no use here.
+	cmd.Env = []string{roleVariable + "=" + role, "GORACE=atexit_sleep_ms=0"}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -164,7 +165,7 @@ func fileOf(t testing.TB, path string) event.File {
 	if err != nil {
 		t.Fatalf("open %s: %v", path, err)
 	}
-	defer unix.Close(fd)
+	defer closeFD(fd)
 	key, _, err := stat(fd)
 	if err != nil {
 		t.Fatalf("stat %s: %v", path, err)
