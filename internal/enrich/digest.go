@@ -104,14 +104,22 @@ type Ticket struct {
 // Done returns a channel that is closed once the digest is known, or known to be missing.
 func (t *Ticket) Done() <-chan struct{} { return t.done }
 
-// Result returns the digest; while it is not done, one that is missing as "pending". It never blocks.
-func (t *Ticket) Result() event.Digest {
+// IsDone tells whether the digest is known, or known to be missing.
+func (t *Ticket) IsDone() bool {
 	select {
 	case <-t.done:
-		return t.digest
+		return true
 	default:
-		return event.Digest{Missing: missingPending}
+		return false
 	}
+}
+
+// Result returns the digest; while it is not done, one that is missing as "pending". It never blocks.
+func (t *Ticket) Result() event.Digest {
+	if t.IsDone() {
+		return t.digest
+	}
+	return event.Digest{Missing: missingPending}
 }
 
 // NewDigests starts the workers. Close ends them.

@@ -59,9 +59,7 @@ func (t *Tracer) finish(it item, timer *time.Timer) event.Event {
 	if it.ticket == nil {
 		return it.event
 	}
-	select {
-	case <-it.ticket.Done():
-	default:
+	if !it.ticket.IsDone() {
 		timer.Reset(t.cfg.Digest.Wait - time.Since(it.read))
 		select {
 		case <-it.ticket.Done():
