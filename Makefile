@@ -14,9 +14,10 @@ $(error Go is not in PATH; see https://go.dev/doc/install)
 endif
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
-# Version control is not asked for a stamp: under sudo git does not trust a clone of another user. Test binaries that
-# run in virtual machines, and the collector, need no C library.
-export GOFLAGS := $(filter-out -buildvcs%,$(shell $(GO) env GOFLAGS)) -buildvcs=false
+# Version control is not asked for a stamp: under sudo git does not trust a clone of another user. Paths are trimmed
+# everywhere, so that tests and lint find in the cache what the collector was built of. Neither the collector nor
+# tests in virtual machines may need a C library.
+export GOFLAGS := $(filter-out -buildvcs% -trimpath%,$(shell $(GO) env GOFLAGS)) -buildvcs=false -trimpath
 export CGO_ENABLED := 0
 
 # What a user may set.
@@ -33,7 +34,7 @@ RACE      ?= -race
 PREFIX    ?= /usr/local
 
 # Packages whose tests load programs into a kernel: they run on each of KERNELS. All others run once.
-KERNEL_PACKAGES ?= ./internal/load ./internal/tracer ./test/...
+KERNEL_PACKAGES ?= ./internal/load ./internal/tracer $(if $(wildcard test),./test/...)
 
 # Debian and Ubuntu packages, and what tells that they are there (see internal/tools/packages). The compiler's version
 # is fixed, so that the BPF objects have the same bytes wherever they are generated.
@@ -43,7 +44,6 @@ VM_PACKAGES    := qemu-system-x86:qemu-system-x86_64
 PACKAGES       := internal/tools/packages
 
 TOOL_builder       := go.opentelemetry.io/collector/cmd/builder
-TOOL_mdatagen      := go.opentelemetry.io/collector/cmd/mdatagen
 TOOL_golangci-lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # $(call sources,FOLDERS): the files that a Go build of these folders reads.
@@ -80,7 +80,7 @@ COLLECTOR_FOLDERS := bpf config exporter receiver \
 
 bin/ringside: _build/go.mod $(call sources,$(COLLECTOR_FOLDERS))
 	@echo "building $@" >&2
-	@cd _build && $(GO) build -trimpath -ldflags='-s -w' -o ../$@ .
+	@cd _build && $(GO) build -ldflags='-s -w' -o ../$@ .
 	@touch $@
 
 ##@ Test
@@ -120,7 +120,7 @@ bench: bin/ringside bin/vm ## Measure what it costs, in instructions and bytes, 
 ##@ Change
 
 .PHONY: generate
-generate: bin/mdatagen ## Generate BPF objects, metadata code, documentation; format
+generate: ## Generate BPF objects, metadata code, documentation; format
 	@$(PACKAGES) $(CLANG_PACKAGES)
 	$(GO) generate ./...
 	gofmt -w -s $$(find . -name '*.go' -not -path './_build/*')
@@ -139,7 +139,7 @@ help: ## Show this text
 
 ##@
 
-bin/builder bin/mdatagen bin/golangci-lint: internal/tools/go.mod
+bin/builder bin/golangci-lint: internal/tools/go.mod
 	@echo "building $@" >&2
 	@GOOS= GOARCH= $(GO) build -C internal/tools -ldflags='-s -w' -o $(CURDIR)/$@ $(TOOL_$(@F))
 	@touch $@
