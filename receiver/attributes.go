@@ -69,8 +69,9 @@ type schema struct {
 	reserved int // the capacity that a map gets
 }
 
-// roomForRare is how many attributes beyond the usual ones a map has room for before it must grow.
-const roomForRare = 6
+// roomForRare is how many attributes beyond the usual ones a map has room for before it must grow: a pod has six namespaces of
+// its own, a login two more.
+const roomForRare = 12
 
 func newSchema(tables ...[]attr) schema {
 	s := schema{keys: pcommon.NewMap()}

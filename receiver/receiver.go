@@ -73,7 +73,7 @@ func (r *logsReceiver) start(ctx context.Context, host component.Host) error {
 	}
 	r.source = source
 
-	account := newAccount(source.Stats)
+	account := &account{source: source.Stats, age: min(statsAge, r.statusEvery/2)}
 	if r.telemetry, err = startTelemetry(r.set, account); err != nil {
 		return fmt.Errorf("report metrics: %w", err)
 	}

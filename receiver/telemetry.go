@@ -21,10 +21,10 @@ import (
 // and reading it takes system calls.
 const statsAge = time.Second
 
-// account is the tracer's account of its events, read not more often than every statsAge. It is safe for concurrent use.
+// account is the tracer's account of its events, read not more often than every age. It is safe for concurrent use.
 type account struct {
 	source func() (tracer.Stats, error)
-	now    func() time.Time
+	age    time.Duration
 
 	mu    sync.Mutex
 	read  time.Time
@@ -32,17 +32,13 @@ type account struct {
 	err   error
 }
 
-func newAccount(source func() (tracer.Stats, error)) *account {
-	return &account{source: source, now: time.Now}
-}
-
-// recent returns an account that is at most statsAge old.
+// recent returns an account that is not older than age.
 func (a *account) recent() (tracer.Stats, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now := a.now(); a.read.IsZero() || now.Sub(a.read) >= statsAge {
+	if a.read.IsZero() || time.Since(a.read) >= a.age {
 		a.stats, a.err = a.source()
-		a.read = now
+		a.read = time.Now()
 	}
 	return a.stats, a.err
 }
@@ -92,7 +88,9 @@ func (t *telemetry) register() error {
 		})),
 		b.RegisterRingsideProgramRunsCallback(t.integers(func(s *tracer.Stats, observe observeInt) {
 			for _, p := range s.Programs {
-				observe(int64(p.Runs), attribute.String("program", p.Name))
+				if p.Runs > 0 { // otherwise the kernel does not count
+					observe(int64(p.Runs), attribute.String("program", p.Name))
+				}
 			}
 		})),
 		b.RegisterRingsideProgramRunTimeCallback(t.runTimes),
@@ -130,7 +128,9 @@ func (t *telemetry) integer(value func(*tracer.Stats) int64) metric.Int64Callbac
 func (t *telemetry) runTimes(_ context.Context, o metric.Float64Observer) error {
 	if stats, ok := t.recent(); ok {
 		for _, p := range stats.Programs {
-			o.Observe(p.RunTime.Seconds(), metric.WithAttributes(attribute.String("program", p.Name), t.receiver))
+			if p.Runs > 0 {
+				o.Observe(p.RunTime.Seconds(), metric.WithAttributes(attribute.String("program", p.Name), t.receiver))
+			}
 		}
 	}
 	return nil
