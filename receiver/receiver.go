@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ringside-otel/ringside/config"
+	"github.com/ringside-otel/ringside/internal/footprint"
 	"github.com/ringside-otel/ringside/internal/tracer"
 )
 
@@ -78,6 +79,10 @@ func (r *logsReceiver) start(ctx context.Context, host component.Host) error {
 		return fmt.Errorf("report metrics: %w", err)
 	}
 	r.watch(host, account)
+	// Receivers start last: what the start of the collector needed is not needed any more.
+	if err := footprint.Release(); err != nil {
+		r.set.Logger.Warn("the memory that only the start needed is kept", zap.Error(err))
+	}
 	return nil
 }
 
