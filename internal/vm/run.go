@@ -177,7 +177,7 @@ func (p *printer) verdict(outcome machine.Outcome, err error) error {
 		broken = p.result.Broken()
 	}
 	printSplats(p.stderr, splats)
-	if err != nil && outcome.Console != nil {
+	if err != nil && len(splats) == 0 && outcome.Console != nil {
 		printConsole(p.stderr, outcome.Console)
 	}
 	var hung *machine.HungError
@@ -201,7 +201,7 @@ func (p *printer) verdict(outcome machine.Outcome, err error) error {
 
 func printSplats(w io.Writer, splats []console.Splat) {
 	for _, s := range splats {
-		fmt.Fprintf(w, "vm: the kernel complained: %s\n", s.Headline)
+		fmt.Fprintln(w, "vm: from the console:")
 		for _, line := range s.Lines {
 			fmt.Fprintf(w, "    %s\n", line)
 		}

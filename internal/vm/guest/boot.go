@@ -5,6 +5,7 @@ package guest
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,8 +35,8 @@ var links = map[string]string{
 	"/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2",
 }
 
-// boot makes a system of the kernel and its initial file system.
-func boot() error {
+// makeSystem mounts and sets what programs expect.
+func makeSystem() error {
 	unix.Umask(0o022)
 	if err := changeRoot(); err != nil {
 		return err
@@ -104,20 +105,18 @@ func loopbackUp() error {
 	return nil
 }
 
-// openPort opens the runner's serial port so that every byte goes through unchanged.
+// openPort opens the runner's port. The driver makes it some time after it was loaded.
 func openPort() (*port, error) {
-	fd, err := unix.Open(portPath, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", portPath, err)
+	const patience, step = 30 * time.Second, time.Millisecond
+	for waited := time.Duration(0); ; waited += step {
+		// A write to the port returns when the host has the bytes, so there is nothing to drain at the end.
+		fd, err := unix.Open(portPath, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			return &port{file: os.NewFile(uintptr(fd), portPath)}, nil
+		}
+		if waited >= patience {
+			return nil, fmt.Errorf("open %s: %w", portPath, err)
+		}
+		time.Sleep(step)
 	}
-	settings, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", portPath, err)
-	}
-	settings.Iflag, settings.Oflag, settings.Lflag = 0, 0, 0
-	settings.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, settings); err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", portPath, err)
-	}
-	return &port{file: os.NewFile(uintptr(fd), portPath)}, nil
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/ringside-otel/ringside/internal/vm/wire"
 )
 
-// portPath is the serial port that the frames go through. The first one is the kernel's console.
-const portPath = "/dev/ttyS1"
+// portPath is the virtio port that the frames go through.
+const portPath = "/dev/vport0p1"
 
 // port serialises frames: stdout and stderr of a task are read by two goroutines.
 type port struct {
@@ -33,45 +33,47 @@ func (p *port) send(t wire.Type, payload []byte) error {
 	return wire.Write(p.file, t, payload)
 }
 
-// drain waits until the last byte has left the machine.
-func (p *port) drain() error {
-	// TCSBRK with a non-zero argument is tcdrain.
-	return unix.IoctlSetInt(int(p.file.Fd()), unix.TCSBRK, 1)
-}
-
 // Main is the whole life of the machine; it does not return.
 func Main() {
-	if err := boot(); err != nil {
+	spec, p, err := boot()
+	if err != nil {
 		// Without the port the console is all there is, and the runner shows it.
 		fmt.Fprintf(os.Stderr, "%s boot: %v\n", wire.Marker, err)
 		halt()
 	}
-	p, err := openPort()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s boot: %v\n", wire.Marker, err)
-		halt()
-	}
-	if err := serve(p); err != nil {
+	if err := serve(p, spec); err != nil {
 		fmt.Fprintf(os.Stderr, "%s %v\n", wire.Marker, err)
 		if err := p.send(wire.Fatal, []byte(err.Error())); err != nil {
 			fmt.Fprintf(os.Stderr, "%s %v\n", wire.Marker, err)
 		}
 	}
-	if err := p.drain(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s drain port: %v\n", wire.Marker, err)
-	}
 	halt()
 }
 
-func serve(p *port) error {
+// boot makes a system of the kernel and its initial file system, and opens the way to the runner.
+func boot() (wire.Spec, *port, error) {
+	var spec wire.Spec
 	contents, err := os.ReadFile(wire.SpecPath)
 	if err != nil {
-		return fmt.Errorf("read spec: %w", err)
+		return spec, nil, fmt.Errorf("read spec: %w", err)
 	}
-	var spec wire.Spec
 	if err := json.Unmarshal(contents, &spec); err != nil {
-		return fmt.Errorf("read spec: %w", err)
+		return spec, nil, fmt.Errorf("read spec: %w", err)
 	}
+	if err := makeSystem(); err != nil {
+		return spec, nil, err
+	}
+	// The port's driver is among the modules.
+	for _, module := range spec.Modules {
+		if err := loadModule(module); err != nil {
+			return spec, nil, err
+		}
+	}
+	p, err := openPort()
+	return spec, p, err
+}
+
+func serve(p *port, spec wire.Spec) error {
 	if err := prepare(spec); err != nil {
 		return err
 	}
@@ -94,11 +96,6 @@ func serve(p *port) error {
 func prepare(spec wire.Spec) error {
 	if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
-	}
-	for _, module := range spec.Modules {
-		if err := loadModule(module); err != nil {
-			return err
-		}
 	}
 	for name, value := range spec.Sysctl {
 		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {

@@ -54,6 +54,11 @@ type Job struct {
 	Get     []string // files of the guest to send back
 }
 
+// portDriver are the modules of the port that the guest speaks through, where they are not built in.
+var portDriver = []string{
+	"virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_console",
+}
+
 // countHangs are kernels that hang at boot when time is the number of instructions.
 var countHangs = []string{"6.1"}
 
@@ -81,7 +86,11 @@ func (o Options) Run(ctx context.Context, version string, jobs []Job, sink machi
 	if o.Console != nil {
 		m.Console = o.Console
 	}
-	return m.Run(ctx, image, o.Limit, sink)
+	var names []string
+	for _, job := range jobs {
+		names = append(names, filepath.Base(job.Program))
+	}
+	return m.Run(ctx, image, names, o.Limit, sink)
 }
 
 // image packs everything.
@@ -97,7 +106,7 @@ func (o Options) image(kernel kernels.Kernel, jobs []Job) (*initramfs.Tree, erro
 	if err := addSystem(tree); err != nil {
 		return nil, err
 	}
-	for _, name := range o.Modules {
+	for _, name := range slices.Concat(portDriver, o.Modules) {
 		file, err := kernel.Module(name)
 		if err != nil {
 			return nil, err

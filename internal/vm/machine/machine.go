@@ -108,14 +108,15 @@ func (e *DiedError) Error() string {
 
 // Run boots, and runs all tasks of spec, which must be in the image at wire.SpecPath. A task that takes longer than limit
 // (0: none) ends the machine. The Outcome is valid with an error too; what the tasks return is no error.
-func (m Machine) Run(ctx context.Context, image Image, limit time.Duration, sink Sink) (Outcome, error) {
+// The tasks have these names in errors.
+func (m Machine) Run(ctx context.Context, image Image, names []string, limit time.Duration, sink Sink) (Outcome, error) {
 	memory := max(m.Memory, needed(image.Size()))
 	file, err := spool(image)
 	if err != nil {
 		return Outcome{}, err
 	}
 	defer file.Close()
-	r := &run{sink: sink, log: console.New(), limit: limit, task: -1, started: time.Now()}
+	r := &run{sink: sink, log: console.New(), names: names, limit: limit, task: -1, started: time.Now()}
 	p, err := m.start(file, memory, r.consoleWriter(m.Console))
 	if err != nil {
 		return Outcome{}, err
@@ -213,14 +214,19 @@ func (m Machine) args(memory int) []string {
 	accel, cpus := "tcg,thread=multi", m.CPUs
 	var count []string
 	if m.Count {
-		accel, cpus, count = "tcg,thread=single", 1, []string{"-icount", "shift=0,sleep=off"}
+		accel, cpus, count = "tcg,thread=single", 1, []string{
+			"-icount", "shift=0,sleep=off",
+			// The same clock and the same random numbers each time, so that nothing but the host's part differs.
+			"-rtc", "base=2025-01-01T00:00:00,clock=vm", "-seed", "1",
+		}
 	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-accel", accel, "-cpu", "max", "-smp", fmt.Sprint(cpus), "-m", fmt.Sprintf("%dM", memory),
 		"-kernel", m.Kernel.Image, "-initrd", "/proc/self/fd/5", "-append", m.commandLine(),
 		"-chardev", "socket,id=console,fd=3", "-serial", "chardev:console",
-		"-chardev", "socket,id=port,fd=4", "-serial", "chardev:port",
+		"-chardev", "socket,id=port,fd=4", "-device", "virtio-serial-pci",
+		"-device", "virtserialport,chardev=port",
 	}
 	return append(args, count...)
 }
@@ -230,6 +236,10 @@ func (m Machine) args(memory int) []string {
 func (m Machine) commandLine() string {
 	line := "console=ttyS0,115200 loglevel=5 printk.devkmsg=on panic=-1 oops=panic " +
 		"rcupdate.rcu_cpu_stall_timeout=90 watchdog_thresh=45 nmi_watchdog=0 init_on_alloc=0"
+	if m.Count {
+		// Addresses decide about collisions in caches and hash tables, and with them about the work.
+		line += " nokaslr norandmaps"
+	}
 	if m.Append != "" {
 		line += " " + m.Append
 	}

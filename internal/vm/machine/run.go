@@ -22,6 +22,7 @@ const consoleTail = 100
 type run struct {
 	sink    Sink
 	log     *console.Log
+	names   []string
 	limit   time.Duration
 	started time.Time
 
@@ -115,7 +116,10 @@ func (r *run) handle(ctx context.Context, f frame, limit func(time.Duration)) er
 	case wire.Begin:
 		r.task++
 		r.begun = time.Now()
-		r.during = fmt.Sprintf("task %d", r.task)
+		if r.task >= len(r.names) {
+			return fmt.Errorf("%w: more tasks than were asked for", wire.ErrCorrupt)
+		}
+		r.during = r.names[r.task]
 		limit(r.limit)
 		r.sink.Begin(r.task)
 	case wire.Stdout, wire.Stderr:
@@ -141,19 +145,19 @@ func (r *run) handle(ctx context.Context, f frame, limit func(time.Duration)) er
 func (r *run) end(ctx context.Context, payload []byte) error {
 	result := Result{Elapsed: time.Since(r.begun)}
 	if err := json.Unmarshal(payload, &result.Exit); err != nil {
-		return fmt.Errorf("read exit of task %d: %w: %w", r.task, wire.ErrCorrupt, err)
+		return fmt.Errorf("read exit of %s: %w: %w", r.during, wire.ErrCorrupt, err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, markerLimit)
 	defer cancel()
 	if err := r.log.Await(waiting, r.task); err != nil {
-		return fmt.Errorf("read console of task %d: %w", r.task, err)
+		return fmt.Errorf("read console of %s: %w", r.during, err)
 	}
 	for _, s := range r.log.Splats()[r.told:] {
 		r.told++
 		result.Splats = append(result.Splats, s)
 	}
 	r.ended++
-	r.during = fmt.Sprintf("what follows task %d", r.task)
+	r.during = "what follows " + r.names[r.task]
 	r.sink.End(r.task, result)
 	return nil
 }
@@ -171,6 +175,15 @@ func (r *run) explain(err error, p *process) error {
 		return err
 	}
 	reasons := []string{r.fatal, strings.TrimSpace(p.stderr.String())}
+	for _, line := range r.log.Tail(consoleTail) {
+		// What init had to say when there was no port to say it through.
+		if said, ok := strings.CutPrefix(line, wire.Marker+" "); ok && r.fatal == "" {
+			reasons = append(reasons, said)
+		}
+	}
+	if splats := r.log.Splats()[r.told:]; len(splats) > 0 {
+		reasons = append(reasons, splats[0].Headline)
+	}
 	if p.err != nil {
 		reasons = append(reasons, p.err.Error())
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringside-otel/ringside/internal/vm/console"
 	"github.com/ringside-otel/ringside/internal/vm/launch"
 	"github.com/ringside-otel/ringside/internal/vm/machine"
 	"github.com/ringside-otel/ringside/internal/vm/vmtest"
@@ -94,8 +95,8 @@ func (s *Suite) inMachines(ctx context.Context, kernel string, packages []Packag
 		if err == nil {
 			err = fmt.Errorf("the kernel complained: %s", outcome.Splats[0].Headline)
 		}
-		s.printSplats(outcome)
-		if outcome.Console != nil {
+		s.printSplats(outcome.Splats)
+		if len(outcome.Splats) == 0 && outcome.Console != nil {
 			fmt.Fprintf(s.Out, "    the console's last %d lines:\n", len(outcome.Console))
 			s.indent(outcome.Console)
 		}
@@ -114,9 +115,9 @@ func (s *Suite) inMachines(ctx context.Context, kernel string, packages []Packag
 	}
 }
 
-func (s *Suite) printSplats(outcome machine.Outcome) {
-	for _, splat := range outcome.Splats {
-		fmt.Fprintf(s.Out, "    the kernel complained: %s\n", splat.Headline)
+func (s *Suite) printSplats(splats []console.Splat) {
+	for _, splat := range splats {
+		fmt.Fprintln(s.Out, "    from the console:")
 		s.indent(splat.Lines)
 	}
 }
@@ -148,10 +149,7 @@ func (k *sink) Output(_ int, _ wire.Type, p []byte) { k.current.write(p) }
 func (k *sink) File(int, int, []byte) {}
 
 func (k *sink) End(_ int, r machine.Result) {
-	for _, splat := range r.Splats {
-		fmt.Fprintf(k.suite.Out, "    the kernel complained: %s\n", splat.Headline)
-		k.suite.indent(splat.Lines)
-	}
+	k.suite.printSplats(r.Splats)
 	k.current.end(reason(r))
 	k.current = nil
 }
