@@ -1,7 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package config is what a user sets: the receiver's configuration, its defaults, and what Validate refuses.
 //
 // The folder also holds the files that users start from: collector.yaml, the examples and the systemd unit.
 package config
+
+//go:generate sh -c "go run ./schemagen > schema.json"
 
 import (
 	"time"
@@ -51,6 +55,10 @@ type Digest struct {
 
 // Default returns the configuration that an empty section stands for.
 func Default() *Config {
+	// The ring absorbs some seconds, so a consumer that refused must be asked again much sooner than an exporter's server.
+	retry := configretry.NewDefaultBackOffConfig()
+	retry.InitialInterval = 100 * time.Millisecond
+	retry.MaxInterval = 5 * time.Second
 	return &Config{
 		Process: Process{
 			RingSize:           8 << 20,
@@ -65,6 +73,6 @@ func Default() *Config {
 				CacheSize:   4096,
 			},
 		},
-		Retry: configretry.NewDefaultBackOffConfig(),
+		Retry: retry,
 	}
 }
