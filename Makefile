@@ -2,6 +2,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# The tools that are called use all CPUs by themselves, and tests that run together disturb each other's timing.
+.NOTPARALLEL:
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules
@@ -35,6 +37,14 @@ PREFIX    ?= /usr/local
 
 # Packages whose tests load programs into a kernel: they run on each of KERNELS. All others run once.
 KERNEL_PACKAGES ?= ./internal/load ./internal/tracer $(if $(wildcard test),./test/...)
+
+# Tests of the whole collector take the built one and the files that users start from, in a virtual machine too.
+COLLECTOR_TESTS := $(filter ./test/%,$(if $(filter vm-test,$(MAKECMDGOALS)),$(PKG),$(KERNEL_PACKAGES)))
+export RINGSIDE_BIN := $(CURDIR)/bin/ringside
+export RINGSIDE_VM_WITH := $(RINGSIDE_VM_WITH)$(if $(COLLECTOR_TESTS),:$(CURDIR)/bin/ringside:$(CURDIR)/config)
+
+# What tests of the built collector need in the machine.
+export RINGSIDE_VM_WITH := $(CURDIR)/bin/ringside:$(CURDIR)/config
 
 # Debian and Ubuntu packages, and what tells that they are there (see internal/tools/packages). The compiler's version
 # is fixed, so that the BPF objects have the same bytes wherever they are generated.
@@ -86,10 +96,10 @@ bin/ringside: _build/go.mod $(call sources,$(COLLECTOR_FOLDERS))
 ##@ Test
 
 .PHONY: test
-test: bin/ringside unit-test kernel-test ## Run all tests: once, then those of KERNEL_PACKAGES on each of KERNELS (root)
+test: unit-test kernel-test ## Run all tests: once, then those of KERNEL_PACKAGES on each of KERNELS (root)
 
 .PHONY: unit-test
-unit-test: ## Run the tests that need no particular kernel, with the race detector
+unit-test: bin/ringside ## Run the tests that need no particular kernel, with the race detector
 	@$(PACKAGES) $(RACE_PACKAGES)
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) $(TESTFLAGS) \
 		$$(comm -23 <($(GO) list ./... | sort) <($(GO) list $(KERNEL_PACKAGES) | sort))
@@ -100,7 +110,7 @@ kernel-test: bin/ringside bin/vm ## Run the tests of KERNEL_PACKAGES on each of 
 	bin/vm suite -kernels $(KERNELS) $(KERNEL_PACKAGES)
 
 .PHONY: vm-test
-vm-test: bin/vm ## Run one test on one kernel: make vm-test KERNEL=6.12 PKG=./internal/load RUN=TestX
+vm-test: bin/vm $(if $(filter ./test/%,$(PKG)),bin/ringside) ## Run one test on one kernel: make vm-test KERNEL=6.12 PKG=./internal/load RUN=TestX
 	@$(PACKAGES) $(VM_PACKAGES)
 	$(GO) test -count=1 -exec '$(CURDIR)/bin/vm run -kernel $(KERNEL)' -run '$(RUN)' $(TESTFLAGS) $(PKG)
 
