@@ -63,7 +63,8 @@ func dispatch(ctx context.Context, args []string) error {
 			return command(ctx, args[1:])
 		}
 	}
-	return usageError(errors.New("want fetch, run, suite or bench\n" + usage))
+	fmt.Fprint(os.Stderr, usage)
+	return usageError(errors.New("want fetch, run, suite or bench"))
 }
 
 func usageError(err error) error { return &statusError{status: statusUsage, err: err} }

@@ -174,10 +174,14 @@ func FuzzLog(f *testing.F) {
 	f.Add([]byte("ringside-vm: end 9999999999999999999\n<4>[ 1.2][ T1] Oops: 1\n\r\n\x00\xff"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, step int) {
 		whole, cut := New(), New()
-		whole.Write(in)
+		if n, err := whole.Write(in); n != len(in) || err != nil {
+			t.Errorf("%d of %d bytes written, %v", n, len(in), err)
+		}
 		step = 1 + max(step, -step, 0)%64
 		for rest := range slices.Chunk(in, step) {
-			cut.Write(rest)
+			if n, err := cut.Write(rest); n != len(rest) || err != nil {
+				t.Errorf("%d of %d bytes written, %v", n, len(rest), err)
+			}
 		}
 		if !reflect.DeepEqual(whole.Splats(), cut.Splats()) || !slices.Equal(whole.Tail(maxLines), cut.Tail(maxLines)) {
 			t.Error("the reading depends on the cuts")

@@ -98,13 +98,13 @@ func (c Cache) find(version string) (Kernel, error) {
 	}
 	if _, err := os.Stat(k.Image); err != nil {
 		// Renaming is the last step of a fetch, so this folder was damaged, or made by hand.
-		return Kernel{}, fmt.Errorf("kernel %s in %s is not whole, remove that folder: %w", version, dir, errors.Join(errDamaged, err))
+		return Kernel{}, fmt.Errorf("kernel %s in %s is not whole, remove that folder: %w", version, dir, errDamaged)
 	}
 	return k, nil
 }
 
-// errDamaged hides that a file is missing from those who ask for fs.ErrNotExist in order to fetch.
-var errDamaged = errors.New("cache is damaged")
+// errDamaged is not fs.ErrNotExist, although a file is missing: it is not for a fetch to replace what it did not make.
+var errDamaged = errors.New("vmlinuz is missing")
 
 // Module returns the path of a module's file; "" when it is built in.
 func (k Kernel) Module(name string) (string, error) {

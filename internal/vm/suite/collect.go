@@ -90,7 +90,7 @@ func (c *collector) output(name, text string) {
 		p.lines = append(p.lines, text)
 	}
 	if c.verbose {
-		io.WriteString(c.out, text)
+		fmt.Fprint(c.out, text)
 		return
 	}
 	c.pending[root(name)] = append(c.pending[root(name)], text)
@@ -136,7 +136,7 @@ func (c *collector) markParents(name string) {
 
 func (c *collector) flush(name string) {
 	for _, text := range c.pending[name] {
-		io.WriteString(c.out, text)
+		fmt.Fprint(c.out, text)
 	}
 }
 

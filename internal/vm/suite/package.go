@@ -39,6 +39,9 @@ type packageRun struct {
 	collector   *collector
 	input       io.WriteCloser
 	decoded     chan error
+	writeErr    error
+	drained     bool
+	err         error // of the converter; valid when drained
 }
 
 // begin starts to follow a package's output.
@@ -48,7 +51,8 @@ func (s *Suite) begin(kernel, pkg string) *packageRun {
 		collector: newCollector(s.Out, s.Verbose), decoded: make(chan error, 1),
 	}
 	cmd := exec.Command(s.Convert, "-p", pkg)
-	cmd.Stderr = s.Out
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	input, err := cmd.StdinPipe()
 	if err != nil {
 		p.decoded <- err
@@ -66,7 +70,10 @@ func (s *Suite) begin(kernel, pkg string) *packageRun {
 	p.input = input
 	go func() {
 		err := p.decode(output)
-		p.decoded <- errors.Join(err, cmd.Wait())
+		if err = errors.Join(err, cmd.Wait()); err != nil {
+			err = fmt.Errorf("%w: %w: %s", errConverter, err, strings.TrimSpace(stderr.String()))
+		}
+		p.decoded <- err
 	}()
 	return p
 }
@@ -87,20 +94,31 @@ func (p *packageRun) decode(r io.Reader) error {
 	}
 }
 
-// write takes output. An error of the tool comes out at its end.
+// write takes output. An error comes out at the end; the program goes on.
 func (p *packageRun) write(b []byte) {
-	if p.input != nil {
-		p.input.Write(b)
+	if p.input == nil || p.writeErr != nil {
+		return
 	}
+	_, p.writeErr = p.input.Write(b)
+}
+
+// drain waits until all output is read and, as far as it is shown, printed. There is no more write after it.
+func (p *packageRun) drain() {
+	if p.drained {
+		return
+	}
+	p.drained = true
+	if p.input != nil {
+		p.input.Close()
+	}
+	p.err = errors.Join(<-p.decoded, p.writeErr)
 }
 
 // end takes why the package failed, or nothing, prints the result and counts it.
 func (p *packageRun) end(reason string) {
-	if p.input != nil {
-		p.input.Close()
-	}
-	if err := <-p.decoded; err != nil && reason == "" {
-		reason = fmt.Sprintf("%v: %v", errConverter, err)
+	p.drain()
+	if p.err != nil && reason == "" {
+		reason = p.err.Error()
 	}
 	c, s := p.collector, p.suite
 	c.finish(reason)

@@ -92,6 +92,9 @@ func (s *Suite) inMachines(ctx context.Context, kernel string, packages []Packag
 		if err == nil && len(outcome.Splats) == 0 {
 			return
 		}
+		if sink.current != nil {
+			sink.current.drain()
+		}
 		if err == nil {
 			err = fmt.Errorf("the kernel complained: %s", outcome.Splats[0].Headline)
 		}
@@ -149,6 +152,7 @@ func (k *sink) Output(_ int, _ wire.Type, p []byte) { k.current.write(p) }
 func (k *sink) File(int, int, []byte) {}
 
 func (k *sink) End(_ int, r machine.Result) {
+	k.current.drain()
 	k.suite.printSplats(r.Splats)
 	k.current.end(reason(r))
 	k.current = nil
