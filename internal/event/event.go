@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package event is the vocabulary of Ringside: what happened in the kernel, as plain values.
 //
 // The package imports only the standard library. Every other package produces these values

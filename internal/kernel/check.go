@@ -127,7 +127,7 @@ func Explain(err error) error {
 		return &Missing{
 			What:   "the kernel's verifier refused a program",
 			Remedy: "this is a defect: please report it with the version of the kernel and what follows",
-			Err:    fmt.Errorf("%w\n%+v", err, verifier),
+			Err:    fmt.Errorf("%w\n%s", err, strings.Join(verifier.Log, "\n")),
 		}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return &Missing{
