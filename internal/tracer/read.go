@@ -32,7 +32,7 @@ const (
 type item struct {
 	event  event.Event
 	ticket *enrich.Ticket // nil when the event has no digest to wait for
-	read   time.Time     // when it was read from the ring, set while the digest is not known
+	read   time.Time      // when it was read from the ring, set while the digest is not known
 }
 
 // reader is what the reading goroutine keeps between records.
