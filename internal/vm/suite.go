@@ -10,7 +10,6 @@ import (
 
 	"github.com/ringside-otel/ringside/internal/vm/kernels"
 	"github.com/ringside-otel/ringside/internal/vm/suite"
-	"github.com/ringside-otel/ringside/internal/vm/vmtest"
 )
 
 func suiteCommand(ctx context.Context, args []string) error {
@@ -27,7 +26,7 @@ func suiteCommand(ctx context.Context, args []string) error {
 	if f.NArg() == 0 {
 		return usageError(errors.New("which packages? \"vm suite [flags] PACKAGES...\""))
 	}
-	versions, err := kernels.ParseVersions(*list, vmtest.Host)
+	versions, err := kernels.ParseVersions(*list, suite.Host)
 	if err != nil {
 		return usageError(err)
 	}

@@ -30,7 +30,7 @@ func (r Result) Broken() string {
 	if len(reasons) == 0 {
 		for _, t := range taints {
 			if r.Taint&(1<<t.bit) != 0 {
-				reasons = append(reasons, fmt.Sprintf("kernel is tainted by a %s", t.text))
+				reasons = append(reasons, fmt.Sprintf("kernel is tainted by: %s", t.text))
 			}
 		}
 	}

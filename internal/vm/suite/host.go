@@ -16,9 +16,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ringside-otel/ringside/internal/vm/vmtest"
 	"github.com/ringside-otel/ringside/internal/vm/wire"
 )
+
+// Host names the running kernel, here and in package vmtest.
+const Host = "host"
 
 // onHost runs packages on the running kernel.
 func (s *Suite) onHost(ctx context.Context, packages []Package) {
@@ -27,12 +29,12 @@ func (s *Suite) onHost(ctx context.Context, packages []Package) {
 	if err := unix.Uname(&uts); err == nil {
 		release = unix.ByteSliceToString(uts.Release[:])
 	}
-	fmt.Fprintf(s.Out, "=== kernel %s: Linux %s\n", vmtest.Host, release)
+	fmt.Fprintf(s.Out, "=== kernel %s: Linux %s\n", Host, release)
 	for _, p := range packages {
 		if ctx.Err() != nil {
 			return
 		}
-		run := s.begin(vmtest.Host, p.ImportPath)
+		run := s.begin(Host, p.ImportPath)
 		run.end(s.execute(ctx, p, run))
 	}
 }
@@ -56,7 +58,7 @@ func (s *Suite) execute(ctx context.Context, p Package, run *packageRun) string 
 	cmd.Dir = p.Dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "RINGSIDE_KERNEL=")
-	}), "RINGSIDE_KERNEL="+vmtest.Host)
+	}), "RINGSIDE_KERNEL="+Host)
 	cmd.Stdout = hostWriter{run}
 	cmd.Stderr = cmd.Stdout
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -18,7 +18,6 @@ import (
 	"github.com/ringside-otel/ringside/internal/vm/console"
 	"github.com/ringside-otel/ringside/internal/vm/launch"
 	"github.com/ringside-otel/ringside/internal/vm/machine"
-	"github.com/ringside-otel/ringside/internal/vm/vmtest"
 	"github.com/ringside-otel/ringside/internal/vm/wire"
 )
 
@@ -59,7 +58,7 @@ func (s *Suite) Run(ctx context.Context) (Counts, error) {
 		if len(runnable) == 0 {
 			break
 		}
-		if kernel == vmtest.Host {
+		if kernel == Host {
 			s.onHost(ctx, runnable)
 		} else {
 			s.inMachines(ctx, kernel, runnable)

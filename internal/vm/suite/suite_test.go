@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ringside-otel/ringside/internal/vm/vmtest"
 )
 
 // sample has a package of each fate. It is a module of its own, so that ./... of this one does not see it.
@@ -41,7 +39,7 @@ func onHost(t *testing.T, verbose bool, packages ...Package) (Counts, string) {
 	}
 	var out bytes.Buffer
 	s := &Suite{
-		Kernels: []string{vmtest.Host}, Packages: packages, Limit: 3 * time.Second, Out: &out, Verbose: verbose, Convert: convert,
+		Kernels: []string{Host}, Packages: packages, Limit: 3 * time.Second, Out: &out, Verbose: verbose, Convert: convert,
 		Args: []string{"-test.v=test2json", "-test.paniconexit0"},
 	}
 	counts, err := s.Run(t.Context())
