@@ -48,7 +48,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	cfg, err := load(`
 process:
   fork: true
-  ring_size: 65536
+  ring_size: 262144
   queue_size: 7
   max_args_size: 131072
   environment: [LANG, LD_PRELOAD]
@@ -60,7 +60,7 @@ retry_on_failure: {enabled: false, initial_interval: 3s}
 	require.NoError(t, err)
 	want := Default()
 	want.Process = Process{
-		Fork: true, RingSize: 65536, QueueSize: 7, MaxArgsSize: 131072, Environment: []string{"LANG", "LD_PRELOAD"},
+		Fork: true, RingSize: 262144, QueueSize: 7, MaxArgsSize: 131072, Environment: []string{"LANG", "LD_PRELOAD"},
 		MaxEnvironmentSize: 1000, ExitGrace: time.Minute, Digest: Digest{Wait: 2 * time.Second, MaxFileSize: 5, CacheSize: 6},
 	}
 	want.Retry.Enabled, want.Retry.InitialInterval = false, 3*time.Second
@@ -81,6 +81,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"process: {ring_size: 2147483648}", []string{"process::ring_size: 2147483648 is not between"}},
 		{"process: {ring_size: -65536}", []string{"process::ring_size: -65536 is not between"}},
 		{"process: {ring_size: 100000}", []string{"process::ring_size: 100000 is not a power of two", "65536 or 131072"}},
+		{"process: {ring_size: 65536, max_args_size: 131072}", []string{"process::ring_size: 65536 bytes cannot hold one exec", "use at least 262144", "max_args_size"}},
 		{"process: {queue_size: 0}", []string{"process::queue_size: 0 is not between 1 and 1048576"}},
 		{"process: {max_args_size: -1}", []string{"process::max_args_size: -1 is not between 0 and 131072"}},
 		{"process: {max_args_size: 131073}", []string{"process::max_args_size: 131073 is not between 0 and 131072"}},

@@ -95,18 +95,35 @@ func (c *Config) Validate() error {
 	for _, l := range Limits() {
 		errs = append(errs, l.check(c))
 	}
-	errs = append(errs, c.Process.checkRingSize(), c.Process.checkEnvironment())
+	errs = append(errs, c.Process.checkRingSize(), c.Process.checkRecordFits(), c.Process.checkEnvironment())
 	return errors.Join(errs...)
 }
 
 // checkRingSize refuses what the kernel would: a ring buffer is a power of two.
 func (p *Process) checkRingSize() error {
 	size := uint(p.RingSize)
-	if p.RingSize <= 0 || size&(size-1) == 0 {
+	if p.RingSize < 64<<10 || size&(size-1) == 0 {
 		return nil // what is out of range is told already
 	}
 	above := uint(1) << bits.Len(size)
 	return fmt.Errorf("process::ring_size: %d is not a power of two, which the kernel asks for: use %d or %d", size, above/2, above)
+}
+
+// recordOverhead is what an exec record holds besides arguments and environment: at most four paths of PATH_MAX, and what is
+// of fixed size (bpf/record.h).
+const recordOverhead = 20 << 10
+
+// checkRecordFits refuses a ring that cannot hold the largest record: such an exec would always be lost.
+func (p *Process) checkRecordFits() error {
+	largest := p.MaxArgsSize + recordOverhead
+	if len(p.Environment) > 0 {
+		largest += p.MaxEnvironmentSize
+	}
+	if p.RingSize >= largest || p.RingSize < 64<<10 {
+		return nil // what is out of range is told already
+	}
+	return fmt.Errorf("process::ring_size: %d bytes cannot hold one exec of %d, with the arguments and environment that are to be recorded: "+
+		"use at least %d, or lower process::max_args_size", p.RingSize, largest, 1<<bits.Len(uint(largest-1)))
 }
 
 // checkEnvironment refuses names that no variable can have.
