@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringside-otel/ringside/bpf"
 	"github.com/ringside-otel/ringside/internal/event"
@@ -174,14 +176,27 @@ func (p *Process) programs() []*ebpf.Program {
 	return []*ebpf.Program{p.objects.ProcessExec, p.objects.ProcessExit, p.objects.ProcessFork}
 }
 
-// Detach stops the programs. What is on the ring stays there to be read.
+// Detach stops the programs. When it returns none of them runs any more; what is on the ring stays there to be read.
 func (p *Process) Detach() error {
 	var errs []error
 	for _, l := range p.links {
 		errs = append(errs, l.Close())
 	}
+	if len(p.links) > 0 {
+		waitForRuns()
+	}
 	p.links = nil
 	return errors.Join(errs...)
+}
+
+// waitForRuns waits until programs that were running when they were detached have ended. A tracepoint's programs run in an RCU read-side
+// section, and membarrier(MEMBARRIER_CMD_GLOBAL) waits for those (kernel/sched/membarrier.c); where it does not exist (nohz_full),
+// an exec takes microseconds, and a pause has to do.
+func waitForRuns() {
+	const membarrierGlobal = 1
+	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0); errno != 0 {
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // Close detaches and frees everything.

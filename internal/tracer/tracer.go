@@ -81,6 +81,9 @@ func (t *Tracer) Start(ctx context.Context) (err error) {
 	if err := kernel.Check(); err != nil {
 		return err
 	}
+	for _, limit := range kernel.Limits() {
+		t.log.Warn("Some things will not be known: " + limit)
+	}
 	maxEnv := 0
 	if len(t.cfg.Environment) > 0 {
 		maxEnv = t.cfg.MaxEnvironmentSize
