@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+
+	"github.com/ringside-otel/ringside/receiver"
+)
+
+// settle is long enough for everything on the ring to be read.
+const settle = 200 * time.Millisecond
+
+// counter is a consumer that does nothing but count, and keep what it gets while it is told to.
+type counter struct {
+	records atomic.Int64
+
+	mu   sync.Mutex
+	keep bool
+	kept []plog.Logs
+}
+
+func (*counter) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+func (c *counter) ConsumeLogs(_ context.Context, logs plog.Logs) error {
+	c.records.Add(int64(logs.LogRecordCount()))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keep {
+		c.kept = append(c.kept, logs)
+	}
+	return nil
+}
+
+// cost is what the measuring process itself did, for one process of a load.
+type cost struct{ instructions, allocations, bytes float64 }
+
+func (c cost) minus(d cost) cost {
+	return cost{c.instructions - d.instructions, c.allocations - d.allocations, c.bytes - d.bytes}
+}
+
+func (c cost) over(n int) cost {
+	return cost{c.instructions / float64(n), c.allocations / float64(n), c.bytes / float64(n)}
+}
+
+// pipeline measures user space, from the ring to a consumer that does nothing, and the size of a record.
+func pipeline(b *bench) (err error) {
+	if err := setStats(false); err != nil {
+		return err
+	}
+	c := &counter{}
+	factory := receiver.NewFactory()
+	r, err := factory.CreateLogs(context.Background(), receivertest.NewNopSettings(factory.Type()), factory.CreateDefaultConfig(), c)
+	if err != nil {
+		return fmt.Errorf("make receiver: %w", err)
+	}
+	if err := r.Start(context.Background(), componenttest.NewNopHost()); err != nil {
+		return fmt.Errorf("start receiver: %w", err)
+	}
+	defer func() { err = errors.Join(err, r.Shutdown(context.Background())) }()
+	if err := b.recordSize(c); err != nil {
+		return err
+	}
+	if err := b.idle("the pipeline", ownInstructions); err != nil {
+		return err
+	}
+	return b.profiled(func() error { return b.events(c) })
+}
+
+// events measures what an event costs. The kernel does not make an exec alone, so it is what is left of the life of a process.
+func (b *bench) events(c *counter) error {
+	// The digest is computed, the heap grows to its size.
+	if err := (workload{processes: 200, clone: vfork, execute: true}).run(nothing); err != nil {
+		return err
+	}
+	time.Sleep(time.Second)
+	life, err := b.slope(1000, func(n int) (cost, error) {
+		return c.during(2*n+2, func() error { return (workload{processes: n, clone: vfork, execute: true}).run(nothing) })
+	})
+	if err != nil {
+		return err
+	}
+	exit, err := b.slope(500, func(n int) (cost, error) {
+		crowd, err := workload{processes: n, clone: vfork, execute: true}.gather(pausing)
+		if err != nil {
+			return cost{}, err
+		}
+		time.Sleep(time.Second)
+		return c.during(n+1, crowd.end)
+	})
+	if err != nil {
+		return err
+	}
+	forked, err := b.slope(500, func(n int) (cost, error) {
+		var crowd *crowd
+		used, err := c.during(1, func() (err error) {
+			crowd, err = workload{processes: n, clone: fork}.gather()
+			return err
+		})
+		if err != nil {
+			return cost{}, err
+		}
+		err = crowd.end()
+		time.Sleep(time.Second)
+		return used, err
+	})
+	if err != nil {
+		return err
+	}
+	executed := life.minus(exit).minus(forked)
+	for _, part := range []struct {
+		what string
+		cost cost
+	}{{"fork, exec and exit", life}, {"exec", executed}, {"exit", exit}, {"fork", forked}} {
+		b.explain("user space, %s: %.0f instructions, %.2f allocations of %.0f bytes",
+			part.what, part.cost.instructions, part.cost.allocations, part.cost.bytes)
+	}
+	b.report("user_exec", executed.instructions)
+	b.report("user_exit", exit.instructions)
+	b.report("user_fork", forked.instructions)
+	b.report("exec_allocations", executed.allocations)
+	b.report("exec_allocated", executed.bytes)
+	return nil
+}
+
+// slope returns the cost of one process: the difference between a load of n of them and one of three times as many.
+func (b *bench) slope(n int, measure func(n int) (cost, error)) (cost, error) {
+	n /= b.scale
+	short, err := measure(n)
+	if err != nil {
+		return cost{}, err
+	}
+	long, err := measure(3 * n)
+	return long.minus(short).over(2 * n), err
+}
+
+// during returns what this process did from the start of f until so many records more have come and all is quiet.
+func (c *counter) during(records int, f func() error) (cost, error) {
+	var before, after runtime.MemStats
+	want := c.records.Load() + int64(records)
+	runtime.ReadMemStats(&before)
+	instructions, err := difference(ownInstructions, func() error {
+		if err := f(); err != nil {
+			return err
+		}
+		err := await(fmt.Sprintf("%d records", records), func() (bool, error) { return c.records.Load() >= want, nil })
+		time.Sleep(settle) // forks are no records
+		return err
+	})
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		return cost{}, err
+	}
+	if got := c.records.Load(); got != want {
+		return cost{}, fmt.Errorf("%d records came more than there were events", got-want)
+	}
+	return cost{instructions, float64(after.Mallocs - before.Mallocs), float64(after.TotalAlloc - before.TotalAlloc)}, nil
+}
+
+// idle tells what is executed when nothing happens.
+func (b *bench) idle(what string, counter func() (float64, error)) error {
+	const seconds = 2
+	// What was started has settled by then.
+	time.Sleep(2 * time.Second)
+	n, err := difference(counter, func() error {
+		time.Sleep(seconds * time.Second)
+		return nil
+	})
+	b.explain("%s, idle: %.0f instructions in a second", what, n/seconds)
+	return err
+}
+
+// recordSize reports the size of the record of an ordinary exec.
+func (b *bench) recordSize(c *counter) error {
+	c.mu.Lock()
+	c.keep = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.keep, c.kept = false, nil
+	}()
+	cmd := exec.Command("/bin/true")
+	cmd.Dir = "/root"
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("run a program: %w", err)
+	}
+	return await("the exec of /bin/true", func() (bool, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, logs := range c.kept {
+			for _, resource := range logs.ResourceLogs().All() {
+				for _, scope := range resource.ScopeLogs().All() {
+					for _, record := range scope.LogRecords().All() {
+						if record.EventName() == "process.exec" && strings.Contains(record.Body().AsString(), "/true") {
+							b.reportSize(resource, record)
+							return true, nil
+						}
+					}
+				}
+			}
+		}
+		return false, nil
+	})
+}
+
+// reportSize reports the size of a record, the frame in the batch included, without what is told once per batch.
+func (b *bench) reportSize(resource plog.ResourceLogs, record plog.LogRecord) {
+	size := func(n int) int {
+		logs := plog.NewLogs()
+		resource.Resource().CopyTo(logs.ResourceLogs().AppendEmpty().Resource())
+		scope := logs.ResourceLogs().At(0).ScopeLogs().AppendEmpty()
+		for range n {
+			record.CopyTo(scope.LogRecords().AppendEmpty())
+		}
+		return (&plog.ProtoMarshaler{}).LogsSize(logs)
+	}
+	b.explain("record: %s", record.Body().AsString())
+	for key, value := range record.Attributes().All() {
+		b.explain("  %s = %s", key, value.AsString())
+	}
+	b.report("record_size", float64(size(2)-size(1)))
+}
