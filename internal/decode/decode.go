@@ -89,10 +89,12 @@ func Size(b []byte) (int, error) {
 	return int(h.Size), nil
 }
 
-// Decode decodes one record into r. b may be longer than the record, as the ring rounds sizes up.
+// Decode decodes one record into r. b may be longer than the record, as the ring rounds sizes up. With an error the header is that of
+// the record, or zero when not even that could be read.
 func (d *Decoder) Decode(b []byte, r *Record) error {
 	size, err := Size(b)
 	if err != nil {
+		*r = Record{}
 		return err
 	}
 	b = b[:size]

@@ -27,7 +27,8 @@ type entry struct {
 	fork     decode.Fork
 	inherits *event.Process // image of the creator at the time of the fork
 	image    *event.Process // nil until known or asked for
-	exited   bool
+	told     bool           // that it ended
+	dead     bool           // it ended, told or not, and will be forgotten
 }
 
 // Completer fills in what the kernel's records do not hold: wall-clock times, the container and names.
@@ -82,9 +83,10 @@ func (t *Table) Fork(f decode.Fork, ev *event.Event) {
 // Exit notes the end of a process, and fills in the event. It returns false when that end was told before.
 func (t *Table) Exit(x decode.Exit, boot time.Duration, ev *event.Event) bool {
 	e := t.entry(x.ID)
-	if e.exited {
+	if e.told {
 		return false
 	}
+	e.told = true
 	if e.image == nil || e.image.ID != x.ID {
 		// Neither its fork nor its exec, or not its last exec, got here: what is told is what the exit itself tells.
 		if e.image != nil || e.fork.ID.IsZero() {
@@ -94,13 +96,16 @@ func (t *Table) Exit(x decode.Exit, boot time.Duration, ev *event.Event) bool {
 	ev.Process, ev.Parent = t.image(e), t.Lookup(x.Parent)
 	status := x.Status
 	ev.Exit = &status
-	t.bury(e, x.ID, boot)
+	t.bury(e, keyOf(x.ID), boot)
 	return true
 }
 
-func (t *Table) bury(e *entry, id event.ID, boot time.Duration) {
-	e.exited = true
-	t.dead = append(t.dead, death{keyOf(id), boot})
+func (t *Table) bury(e *entry, k key, boot time.Duration) {
+	if e.dead {
+		return
+	}
+	e.dead = true
+	t.dead = append(t.dead, death{k, boot})
 }
 
 // Add notes a process that was found running. What was learnt from the ring since is newer and stays.
@@ -150,7 +155,8 @@ func (t *Table) Expire(boot time.Duration) {
 	}
 }
 
-// Reconcile buries the processes that are neither in alive nor younger than since: those whose exit was lost. It returns how many it buried.
+// Reconcile buries the processes that are neither in alive nor younger than since: those whose exit was lost. When the exit was not lost but
+// is still on its way, it will be told as any other. Reconcile returns how many it buried.
 func (t *Table) Reconcile(alive map[event.ID]bool, since, boot time.Duration) int {
 	live := make(map[key]bool, len(alive))
 	for id := range alive {
@@ -158,10 +164,10 @@ func (t *Table) Reconcile(alive map[event.ID]bool, since, boot time.Duration) in
 	}
 	buried := 0
 	for k, e := range t.entries {
-		if e.exited || live[k] || time.Duration(k.start) >= since {
+		if e.dead || live[k] || time.Duration(k.start) >= since {
 			continue
 		}
-		t.bury(e, event.ID{Start: k.start, PID: k.pid}, boot)
+		t.bury(e, k, boot)
 		buried++
 	}
 	return buried

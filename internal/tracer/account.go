@@ -43,6 +43,7 @@ type account struct {
 	mu           sync.Mutex
 	delivered    map[event.Kind]uint64
 	lost         map[LostKey]uint64 // in user space
+	repeated     map[event.Kind]uint64
 	kernel       load.Account
 	unaccounted  uint64
 	decodeErrors uint64
@@ -56,6 +57,7 @@ func newAccount() *account {
 	return &account{
 		delivered: make(map[event.Kind]uint64),
 		lost:      make(map[LostKey]uint64),
+		repeated:  make(map[event.Kind]uint64),
 		untold:    make(map[LostKey]uint64),
 	}
 }
@@ -113,13 +115,23 @@ func (a *account) followed(forks uint64) {
 	a.delivered[event.Fork] += forks
 }
 
-// exitsLost returns how many exits were lost, which leaves processes in the table.
+// repeat counts an event that the kernel part told before: it is none.
+func (a *account) repeat(kind event.Kind) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.repeated[kind]++
+}
+
+// exitsLost returns how many exits were lost on their way to the process table, which leaves processes in it.
 func (a *account) exitsLost() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var n uint64
 	for k, lost := range a.allLostLocked() {
-		if k.Kind == event.Exit || k.Kind == 0 {
+		switch {
+		case k.Kind != event.Exit && k.Kind != 0:
+		case k.Stage == event.StageRefused, k.Stage == event.StageShutdown: // the table had them
+		default:
 			n += lost
 		}
 	}
@@ -177,6 +189,9 @@ func (a *account) fill(s *Stats) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Produced = maps.Clone(a.kernel.Produced)
+	for kind, n := range a.repeated {
+		s.Produced[kind] -= n
+	}
 	s.Delivered = maps.Clone(a.delivered)
 	s.Lost = a.allLostLocked()
 	s.Processes = a.processes

@@ -44,8 +44,10 @@ type reader struct {
 	upkept     time.Time
 	swept      time.Time
 	reconciled time.Time
-	exitsLost  uint64
-	unwatched  int // records since the clock was looked at
+	exitsLost  uint64        // how many exits were lost, when the table was last compared for that
+	noticed    uint64        // how many since
+	lostBefore time.Duration // since boot; when the latter were noticed, or 0
+	unwatched  int           // records since the clock was looked at
 }
 
 // read carries records from the ring to the queue until the tracer stops, and then what is left.
@@ -54,6 +56,7 @@ func (t *Tracer) read() {
 	r := &reader{Tracer: t, swept: time.Now()}
 	var raw ringbuf.Record
 	t.ring.SetDeadline(time.Now().Add(pollInterval))
+	stopping := false
 	for {
 		err := t.ring.ReadInto(&raw)
 		switch {
@@ -64,19 +67,23 @@ func (t *Tracer) read() {
 				continue
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
-			// The ring is empty.
-			if t.isStopping() {
-				r.upkeep()
+			// The ring is empty. What came between this look and the end of the programs is left for one more.
+			if stopping {
+				r.upkeep(true)
 				return
 			}
-			t.ring.SetDeadline(time.Now().Add(pollInterval))
+			wait := pollInterval
+			if stopping = t.isStopping(); stopping {
+				wait = 0
+			}
+			t.ring.SetDeadline(time.Now().Add(wait))
 		default:
 			t.log.Error("Reading the ring buffer failed; no more events will come", zap.Error(err))
 			return
 		}
 		r.unwatched = 0
 		if time.Since(r.upkept) >= upkeepInterval {
-			r.upkeep()
+			r.upkeep(err != nil)
 		}
 	}
 }
@@ -93,9 +100,7 @@ func (t *Tracer) isStopping() bool {
 // handle takes one record.
 func (r *reader) handle(raw []byte) {
 	if err := r.decoder.Decode(raw, &r.record); err != nil {
-		r.account.decodeError()
-		r.account.lose(event.StageDecode, event.Kind(r.record.Kind), 1)
-		r.log.Error("A record of the kernel part is malformed", zap.Error(err))
+		r.malformed(err)
 		return
 	}
 	rec := &r.record
@@ -123,7 +128,7 @@ func (r *reader) handle(raw []byte) {
 		r.table.Fork(rec.Fork, ev)
 	case bpf.ProcessKindKIND_EXIT:
 		if !r.table.Exit(rec.Exit, rec.Boot, ev) {
-			r.account.lose(event.StageDecode, event.Exit, 1)
+			r.account.repeat(event.Exit)
 			return
 		}
 	default:
@@ -131,6 +136,20 @@ func (r *reader) handle(raw []byte) {
 	}
 	ev.Time = r.clock.wall(ev.Boot)
 	r.enqueue(it)
+}
+
+// malformed accounts for a record that cannot be decoded.
+func (r *reader) malformed(err error) {
+	r.log.Error("A record of the kernel part is malformed", zap.Error(err))
+	r.account.decodeError()
+	rec := &r.record
+	if rec.Kind == 0 {
+		return // nothing is known of it, and the gap that it leaves in the sequence will be counted
+	}
+	r.sequence.see(rec.CPU, rec.Seq)
+	if rec.Kind <= bpf.ProcessKindKIND_FORK {
+		r.account.lose(event.StageDecode, event.Kind(rec.Kind), 1)
+	}
 }
 
 // enqueue hands an item on, and waits while the queue is full.
@@ -150,14 +169,18 @@ func (r *reader) enqueue(it item) {
 	}
 }
 
-// upkeep is what is done now and then between records.
-func (r *reader) upkeep() {
+// upkeep is what is done now and then between records. drained tells that the ring was empty a moment ago.
+func (r *reader) upkeep(drained bool) {
 	now := time.Now()
 	r.upkept = now
 	r.clock.sample()
 	r.account.followed(r.forks)
 	r.forks = 0
-	r.table.Expire(max(r.boot, bootTime()-pollInterval))
+	reached := r.boot // everything before this was read
+	if drained {
+		reached = max(reached, bootTime()-pollInterval)
+	}
+	r.table.Expire(reached)
 	r.account.setProcesses(r.table.Len())
 	// What is missing is read before what the kernel counted, which can only grow in between.
 	missing := r.sequence.missing
@@ -172,8 +195,13 @@ func (r *reader) upkeep() {
 		r.swept = now
 		r.sweepCgroups()
 	}
-	if exits := r.account.exitsLost(); exits > r.exitsLost && now.Sub(r.reconciled) >= reconcileInterval {
-		r.exitsLost, r.reconciled = exits, now
+	if exits := r.account.exitsLost(); exits > r.exitsLost && r.lostBefore == 0 {
+		r.noticed, r.lostBefore = exits-r.exitsLost, bootTime()
+	}
+	// What happened before the loss was noticed has to be read first: a fork on its way would bring back what is removed now.
+	if r.lostBefore != 0 && (drained || r.boot >= r.lostBefore) && now.Sub(r.reconciled) >= reconcileInterval {
+		r.exitsLost += r.noticed
+		r.lostBefore, r.reconciled = 0, now
 		r.reconcile()
 	}
 }
