@@ -46,6 +46,18 @@ typedef struct {
 typedef struct {
 	int counter;
 } atomic_t;
+struct list_head {
+	struct list_head *next, *prev;
+};
+typedef struct seqcount {
+	u32 sequence;
+} seqcount_t;
+typedef struct seqcount_spinlock {
+	seqcount_t seqcount;
+} seqcount_spinlock_t;
+typedef struct {
+	seqcount_spinlock_t seqcount;
+} seqlock_t;
 
 typedef struct {
 	u64 val;
@@ -56,7 +68,22 @@ struct kernel_cap_struct {
 struct ns_common {
 	u32 inum;
 };
+struct uid_gid_extent {
+	u32 first;
+	u32 lower_first;
+	u32 count;
+};
+struct uid_gid_map {
+	union {
+		struct {
+			struct uid_gid_extent extent[5];
+			u32 nr_extents;
+		};
+		struct uid_gid_extent *forward; // when there are more than five
+	};
+};
 struct user_namespace {
+	struct uid_gid_map uid_map;
 	struct ns_common ns;
 };
 struct uts_namespace {
@@ -128,10 +155,12 @@ struct task_io_accounting {
 struct signal_struct {
 	atomic_t live;
 	int nr_threads;
+	struct list_head thread_head;
 	int group_exit_code;
 	u32 flags;
 	struct pid *pids[4];
 	struct tty_struct *tty;
+	seqlock_t stats_lock;
 	u64 utime;
 	u64 stime;
 	unsigned long maxrss;
@@ -188,6 +217,7 @@ struct dentry {
 };
 struct vfsmount {
 	struct dentry *mnt_root;
+	int mnt_flags;
 };
 struct mount {
 	struct mount *mnt_parent;
@@ -243,11 +273,13 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct list_head thread_node;
 	u64 start_boottime;
 	u64 self_exec_id;
 	u64 utime;
 	u64 stime;
 	struct sched_entity se;
+	int exit_state;
 	int exit_code;
 	unsigned long atomic_flags;
 	const struct cred *cred;
@@ -293,8 +325,11 @@ struct bpf_iter__task {
 #define S_ISUID 0004000
 #define S_ISGID 0002000
 #define S_IXGRP 0000010
+#define MNT_NOSUID 0x01
+#define SECBIT_NOROOT 0x01
 #define PIDTYPE_SID 3
 #define PROC_PID_INIT_INO 0xEFFFFFFCU
+#define EEXIST 17
 #define I_CTIME_QUERIED (1U << 31) // a mark within i_ctime_nsec since 6.13 (include/linux/fs.h)
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 

@@ -124,8 +124,9 @@ static __always_inline u32 walk_path(struct walk *w, struct path *path)
 	w->root = (u64)path->mnt->mnt_root;
 	w->end = start + PATH_MAX;
 	w->cut = 0;
-	if (w->node)
-		bpf_loop(WALK_MAX, dentry_step, w, 0);
+	// Mounts on top of each other take steps, but no bytes.
+	if (w->node && bpf_loop(WALK_MAX, dentry_step, w, 0) == WALK_MAX)
+		w->cut = 1;
 	return w->at - start;
 }
 

@@ -99,34 +99,41 @@ static __always_inline void read_common(struct exec_record *r, struct walk *w, s
 	r->flags = flags;
 }
 
-// read_gains tells what the exec gave: the kernel notes in per_clear that it honoured a set-ID bit or gave
-// capabilities (fs/exec.c bprm_fill_uid, security/commoncap.c), which covers nosuid mounts and no_new_privs.
-static __always_inline u32 read_gains(struct linux_binprm *bprm, struct exec_record *r)
+// read_gains tells what the exec gave. The kernel notes in per_clear that it honoured a set-ID bit or gave capabilities
+// (fs/exec.c bprm_fill_uid, security/commoncap.c), which covers no_new_privs. The owner of the file is not compared with the new
+// user: on an id-mapped mount they differ.
+static __always_inline u32 read_gains(struct task_struct *task, struct linux_binprm *bprm, struct exec_record *r)
 {
-	u32 flags = 0, mode = r->file.mode;
+	u32 flags = 0, mode = r->file.mode, root;
 
 	if (BPF_CORE_READ_BITFIELD((struct linux_binprm___bits *)bprm, secureexec))
 		flags |= FLAG_SECURE_EXEC;
-	if (!bprm->per_clear)
+	if (!bprm->per_clear || bprm->file->f_path.mnt->mnt_flags & MNT_NOSUID)
 		return flags;
-	if (mode & S_ISUID && r->cred.euid == r->file.uid && r->cred.euid != r->cred.uid)
+	if (mode & S_ISUID && r->cred.euid != r->cred.uid)
 		flags |= FLAG_SETUID;
-	if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && r->cred.egid == r->file.gid && r->cred.egid != r->cred.gid)
+	if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && r->cred.egid != r->cred.gid)
 		flags |= FLAG_SETGID;
-	// Root gets its capabilities by its uid; anyone else who has some now had them from the file.
-	if (!(flags & (FLAG_SETUID | FLAG_SETGID)) && r->cred.euid && r->cred.permitted & ~r->cred.ambient)
+	if (!(r->cred.permitted & ~r->cred.ambient))
+		return flags;
+	// Root, of its user namespace, has its capabilities by its uid; anyone else who has some now had them from the file.
+	root = root_uid(task);
+	if (r->cred.secure_bits & SECBIT_NOROOT || (r->cred.uid != root && r->cred.euid != root))
 		flags |= FLAG_FILE_CAPS;
 	return flags;
 }
+
+// A name as it was given to exec. That of execveat(2) has /dev/fd/N/ before it.
+#define GIVEN_MAX (PATH_MAX + 32)
 
 static __always_inline u32 append_string(struct walk *w, const char *str, u32 *flags)
 {
 	u32 at = w->at;
 	long len;
 
-	if (at > SCRATCH_DATA - 1)
+	if (at > SCRATCH_DATA + CHUNK - GIVEN_MAX)
 		return 0;
-	len = bpf_probe_read_kernel_str(&w->s->data[at], PATH_MAX, str);
+	len = bpf_probe_read_kernel_str(&w->s->data[at], GIVEN_MAX, str);
 	if (len <= 0) {
 		*flags |= FLAG_PATH_UNREADABLE;
 		return 0;
@@ -228,7 +235,7 @@ static __always_inline void record_exec(struct counters *c, struct scratch *s, s
 	r->env_len = 0;
 	if (max_env)
 		r->env_len = limit(mm->env_end - mm->env_start, max_env, &flags, FLAG_ENV_CUT);
-	r->flags |= flags | read_gains(bprm, r);
+	r->flags |= flags | read_gains(task, bprm, r);
 
 	at = w.at;
 	if (at > SCRATCH_DATA - 1) { // cannot be: the strings have room
@@ -287,7 +294,71 @@ static __always_inline bool last_thread(struct signal_struct *signal, struct pro
 	// No other thread exists, and none was ever reaped.
 	if (signal->nr_threads == 1 && !signal->sum_sched_runtime)
 		return true;
-	return !bpf_map_update_elem(&told_exits, id, &one, BPF_NOEXIST);
+	// When the mark cannot be left for lack of room, an exit told twice is the lesser evil: user space knows it again.
+	return bpf_map_update_elem(&told_exits, id, &one, BPF_NOEXIST) != -EEXIST;
+}
+
+// How often the sum over threads is begun again when one is reaped meanwhile, and over how many it goes at most.
+#define USAGE_TRIES 8
+#define USAGE_THREADS 4096
+
+// The sum over the threads that exist.
+struct usage {
+	u64 node; // list_head
+	u64 head;
+	u64 utime, stime, runtime;
+	u64 read_bytes, write_bytes;
+};
+
+static long usage_step(u32 i, struct usage *u)
+{
+	struct task_struct *task;
+
+	if (u->node == u->head || !u->node)
+		return 1;
+	task = (void *)(u->node - bpf_core_field_offset(struct task_struct, thread_node));
+	u->utime += BPF_CORE_READ(task, utime);
+	u->stime += BPF_CORE_READ(task, stime);
+	u->runtime += BPF_CORE_READ(task, se.sum_exec_runtime);
+	u->read_bytes += BPF_CORE_READ(task, ioac.read_bytes);
+	u->write_bytes += BPF_CORE_READ(task, ioac.write_bytes);
+	u->node = (u64)BPF_CORE_READ(task, thread_node.next);
+	return 0;
+}
+
+// read_usage sums what the process used: the threads that were reaped are summed in the signal struct, under a
+// sequence lock (kernel/exit.c __exit_signal); those that exist have their own figures.
+static __always_inline void read_usage(struct exit_record *r, struct task_struct *task, struct signal_struct *signal)
+{
+	struct usage u;
+	u32 before;
+
+	for (int i = 0; i < USAGE_TRIES; i++) {
+		before = signal->stats_lock.seqcount.seqcount.sequence;
+		u.utime = signal->utime;
+		u.stime = signal->stime;
+		u.runtime = signal->sum_sched_runtime;
+		u.read_bytes = signal->ioac.read_bytes;
+		u.write_bytes = signal->ioac.write_bytes;
+		if (signal->nr_threads == 1) { // this one
+			u.utime += task->utime;
+			u.stime += task->stime;
+			u.runtime += task->se.sum_exec_runtime;
+			u.read_bytes += task->ioac.read_bytes;
+			u.write_bytes += task->ioac.write_bytes;
+		} else {
+			u.node = (u64)signal->thread_head.next;
+			u.head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+			bpf_loop(USAGE_THREADS, usage_step, &u, 0);
+		}
+		if (!(before & 1) && before == signal->stats_lock.seqcount.seqcount.sequence)
+			break;
+	}
+	r->utime = u.utime;
+	r->stime = u.stime;
+	r->runtime = u.runtime;
+	r->read_bytes = u.read_bytes;
+	r->write_bytes = u.write_bytes;
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -295,7 +366,6 @@ int process_exit(u64 *ctx)
 {
 	struct task_struct *task = (void *)ctx[0];
 	struct signal_struct *signal = task->signal;
-	struct task_struct *leader;
 	struct exit_record r = {};
 	struct counters *c;
 
@@ -307,23 +377,10 @@ int process_exit(u64 *ctx)
 	c = counters();
 	if (!c)
 		return 0;
-	leader = task->group_leader;
 	read_id(&r.parent, task->real_parent);
 	// As wait(2) does (kernel/exit.c wait_task_zombie).
-	r.status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
-	// Threads that were reaped are summed in the signal struct; the leader is not until it is reaped.
-	r.utime = signal->utime + task->utime;
-	r.stime = signal->stime + task->stime;
-	r.runtime = signal->sum_sched_runtime + task->se.sum_exec_runtime;
-	r.read_bytes = signal->ioac.read_bytes + task->ioac.read_bytes;
-	r.write_bytes = signal->ioac.write_bytes + task->ioac.write_bytes;
-	if (leader != task) {
-		r.utime += leader->utime;
-		r.stime += leader->stime;
-		r.runtime += leader->se.sum_exec_runtime;
-		r.read_bytes += leader->ioac.read_bytes;
-		r.write_bytes += leader->ioac.write_bytes;
-	}
+	r.status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->group_leader->exit_code;
+	read_usage(&r, task, signal);
 	r.max_rss = signal->maxrss;
 	send(c, &r.header, KIND_EXIT, bpf_ktime_get_boot_ns(), sizeof(r));
 	return 0;
@@ -367,6 +424,9 @@ int processes(struct bpf_iter__task *ctx)
 	u64 cgroup;
 
 	if (!task || task->pid != task->tgid)
+		return 0;
+	// Its exit was told, or was before there was someone to tell: nothing more will come of it.
+	if (task->exit_state && !task->signal->live.counter)
 		return 0;
 	s = bpf_map_lookup_elem(&iterator_scratch, &zero);
 	if (!s)

@@ -90,6 +90,24 @@ static __always_inline void read_creds(struct creds *c, struct task_struct *task
 		c->seccomp = task->seccomp.mode;
 }
 
+// root_uid returns who is root in the user namespace of a task, as make_kuid(ns, 0) does (kernel/user_namespace.c), or -1.
+static __always_inline u32 root_uid(struct task_struct *task)
+{
+	struct user_namespace *ns = task->cred->user_ns;
+	u32 n = ns->uid_map.nr_extents;
+
+	if (n > 5) { // sorted
+		struct uid_gid_extent *e = BPF_CORE_READ(ns, uid_map.forward);
+
+		return BPF_CORE_READ(e, first) ? -1 : BPF_CORE_READ(e, lower_first);
+	}
+#pragma unroll
+	for (u32 i = 0; i < 5; i++)
+		if (i < n && !ns->uid_map.extent[i].first)
+			return ns->uid_map.extent[i].lower_first;
+	return -1;
+}
+
 static __always_inline u32 read_file(struct file_id *f, struct file *file)
 {
 	struct inode *inode = file->f_inode;

@@ -99,6 +99,7 @@ const maxArgStrlen = 32 * 4096
 func TestArgumentsAboveTheLimitAreCut(t *testing.T) {
 	path := install(t, filepath.Join(t.TempDir(), "prog"), exitProgram())
 	longest := strings.Repeat("z", maxArgStrlen-1)
+	recorders := map[int]*recorder{} // by limit: loading the programs takes longer than the tests
 	for _, tt := range []struct {
 		name  string
 		limit int // 0 for the default
@@ -117,12 +118,16 @@ func TestArgumentsAboveTheLimitAreCut(t *testing.T) {
 		{"the largest limit and many", 128 << 10, append([]string{"p"}, slices.Repeat([]string{strings.Repeat("q", 1023)}, 200)...),
 			append([]string{"p"}, append(slices.Repeat([]string{strings.Repeat("q", 1023)}, 127), strings.Repeat("q", 1022))...)},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := recordExecs(t, func(c *config.Process) {
+		r, ok := recorders[tt.limit]
+		if !ok {
+			r = recordExecs(t, func(c *config.Process) {
 				if tt.limit != 0 {
 					c.MaxArgsSize = tt.limit
 				}
 			})
+			recorders[tt.limit] = r
+		}
+		t.Run(tt.name, func(t *testing.T) {
 			cmd := bare(path)
 			cmd.Args = tt.args
 			p := r.run(t, cmd)
@@ -186,39 +191,50 @@ func TestSpoofedArgumentsAndNameChangeNothing(t *testing.T) {
 	}
 }
 
+func TestNoEnvironmentIsRecordedByDefault(t *testing.T) {
+	r := recordExecs(t)
+	path := install(t, filepath.Join(t.TempDir(), "prog"), exitProgram())
+	p := r.run(t, (&plan{Path: path, Argv: []string{"prog"}, Env: []string{"PATH=/bin", "SECRET=hush"}}).command(t))
+	if p.Env != nil || p.Flags != 0 {
+		t.Errorf("environment %q, flags %b", p.Env, p.Flags)
+	}
+}
+
 func TestEnvironmentIsRecordedByName(t *testing.T) {
 	path := install(t, filepath.Join(t.TempDir(), "prog"), exitProgram())
-	env := []string{
-		"PATH=/bin:/usr/bin", "SECRET=hush", "LD_PRELOAD=/tmp/evil.so", "PATHX=1", "EMPTY=", "PATH=/second", "LD_PRELOAD", "=odd", "WEIRD=a\nb=\xff\x1b",
-	}
+	recorders := map[int]*recorder{}
 	for _, tt := range []struct {
 		name  string
-		names []string
 		env   []string
 		want  []string
-		flags event.Flags
 		limit int
+		flags event.Flags
 	}{
-		{name: "none by default", env: env},
-		{name: "only what is named", names: []string{"LD_LIBRARY_PATH", "WEIRD"}, env: env, want: []string{"WEIRD=a\nb=\xff\x1b"}},
-		{name: "an empty value", names: []string{"EMPTY"}, env: env, want: []string{"EMPTY="}},
-		{name: "a variable given twice", names: []string{"PATH"}, env: env, want: []string{"PATH=/bin:/usr/bin", "PATH=/second"}},
-		{name: "a name without a value", names: []string{"LD_PRELOAD"}, env: env, want: []string{"LD_PRELOAD=/tmp/evil.so", "LD_PRELOAD"}},
-		{name: "no environment", names: []string{"PATH"}},
-		{name: "several chunks", names: []string{"LAST"}, env: []string{"BIG=" + strings.Repeat("x", 20000), "LAST=here"}, want: []string{"LAST=here"}},
-		{name: "behind the limit", names: []string{"FIRST", "LAST"}, env: []string{"FIRST=here", "BIG=" + strings.Repeat("x", 100), "LAST=gone"},
-			want: []string{"FIRST=here"}, flags: event.EnvCut, limit: 64},
-		{name: "cut by the limit", names: []string{"FIRST"}, env: []string{"FIRST=0123456789"},
-			want: []string{"FIRST=01"}, flags: event.EnvCut, limit: 8},
-		{name: "exactly the limit", names: []string{"FIRST"}, env: []string{"FIRST=0123456789"}, want: []string{"FIRST=0123456789"}, limit: 17},
+		{name: "only what is named", env: []string{"SECRET=hush", "WEIRD=a\nb=\xff\x1b", "=odd"}, want: []string{"WEIRD=a\nb=\xff\x1b"}},
+		{name: "not what begins alike", env: []string{"PATHX=1", "PAT=2", "XPATH=3", "path=4"}},
+		{name: "an empty value", env: []string{"EMPTY="}, want: []string{"EMPTY="}},
+		{name: "a variable given twice", env: []string{"PATH=/bin:/usr/bin", "SECRET=hush", "PATH=/second"},
+			want: []string{"PATH=/bin:/usr/bin", "PATH=/second"}},
+		{name: "a name without a value", env: []string{"EMPTY", "PATH=/bin"}, want: []string{"EMPTY", "PATH=/bin"}},
+		{name: "no environment"},
+		{name: "several chunks", env: []string{"BIG=" + strings.Repeat("x", 20000), "PATH=" + strings.Repeat("y", 10000)},
+			want: []string{"PATH=" + strings.Repeat("y", 10000)}},
+		{name: "exactly the limit", env: []string{"PATH=0123456789"}, want: []string{"PATH=0123456789"}, limit: 16},
+		{name: "cut by the limit", env: []string{"PATH=0123456789a"}, want: []string{"PATH=0123456789a"}, limit: 16, flags: event.EnvCut},
+		{name: "cut in the middle", env: []string{"EMPTY=", "PATH=0123456789"}, want: []string{"EMPTY=", "PATH=0123"}, limit: 16, flags: event.EnvCut},
+		{name: "behind the limit", env: []string{"PATH=0", "BIG=12345678", "EMPTY="}, want: []string{"PATH=0"}, limit: 16, flags: event.EnvCut},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := recordExecs(t, func(c *config.Process) {
-				c.Environment = tt.names
+		r, ok := recorders[tt.limit]
+		if !ok {
+			r = recordExecs(t, func(c *config.Process) {
+				c.Environment = []string{"PATH", "EMPTY", "WEIRD"}
 				if tt.limit != 0 {
 					c.MaxEnvironmentSize = tt.limit
 				}
 			})
+			recorders[tt.limit] = r
+		}
+		t.Run(tt.name, func(t *testing.T) {
 			// With execve(2) itself: os/exec drops what is given twice.
 			p := r.run(t, (&plan{Path: path, Argv: []string{"prog", "arg"}, Env: tt.env}).command(t))
 			if !slices.Equal(p.Env, tt.want) {

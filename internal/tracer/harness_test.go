@@ -21,9 +21,11 @@ import (
 // programs are what the test binary does instead of testing when helperEnv names one: it is the
 // program that the tests execute.
 var programs = map[string]func(args []string){
-	"true":  func([]string) {},
-	"plan":  runPlan,
-	"spoof": spoof,
+	"true":   func([]string) {},
+	"plan":   runPlan,
+	"spoof":  spoof,
+	"launch": launch,
+	"stack":  stack,
 }
 
 // helperEnv names the program that the test binary is to be.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -24,6 +25,7 @@ import (
 type plan struct {
 	Write   map[string]string // files to write, and what
 	Calls   []call            // system calls, in order; all on the thread that executes
+	NoCaps  bool              // give up all capabilities, after Calls
 	Seccomp bool              // install a filter that allows everything
 	Remove  string            // file or empty directory
 
@@ -64,6 +66,12 @@ func runPlan([]string) {
 	for _, c := range p.Calls {
 		if _, _, errno := unix.RawSyscall6(c.Number, c.Args[0], c.Args[1], c.Args[2], c.Args[3], c.Args[4], 0); errno != 0 {
 			fail(fmt.Sprintf("call %+v", c), errno)
+		}
+	}
+	if p.NoCaps {
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
+			fail("give up capabilities", err)
 		}
 	}
 	if p.Seccomp {
@@ -183,6 +191,18 @@ func (r *recorder) hold(t *testing.T, path string, cmd *exec.Cmd) *event.Process
 		return e.Kind == event.Exec && int(e.Process.ID.PID) == cmd.Process.Pid && e.Process.File.Path == path
 	})
 	return ev.Process
+}
+
+// publicDir returns a temporary directory that every user can enter.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // asUser makes a command run as a user that is not root and has no capabilities.

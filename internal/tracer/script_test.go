@@ -25,13 +25,13 @@ func TestScriptTellsBothFiles(t *testing.T) {
 		}
 	}
 	scripts := map[string]string{
-		"plain":            "#!" + interp + "\nx\n",
-		"argument":         "#! " + interp + "  -x one two  \n",
-		"linked":           "#!" + dir + "/bin/link\n",
-		"relative":         "#!bin/interp\n",
-		"nested":           "#!" + dir + "/plain\n",
-		"deeper":           "#!" + dir + "/nested arg\n",
-		"sub/inner":        "#!" + interp + "\n",
+		"plain":             "#!" + interp + "\nx\n",
+		"argument":          "#! " + interp + "  -x one two  \n",
+		"linked":            "#!" + dir + "/bin/link\n",
+		"relative":          "#!bin/interp\n",
+		"nested":            "#!" + dir + "/plain\n",
+		"deeper":            "#!" + dir + "/nested arg\n",
+		"sub/inner":         "#!" + interp + "\n",
 		"new\nline\x1b\xff": "#!" + interp + "\n",
 	}
 	for name, text := range scripts {
