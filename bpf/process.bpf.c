@@ -298,13 +298,11 @@ static __always_inline bool last_thread(struct signal_struct *signal, struct pro
 	return bpf_map_update_elem(&told_exits, id, &one, BPF_NOEXIST) != -EEXIST;
 }
 
-// How often the sum over threads is begun again when one is reaped meanwhile, and over how many it goes at most.
-#define USAGE_TRIES 8
+// Over how many threads the sum goes at most.
 #define USAGE_THREADS 4096
 
-// The sum over the threads that exist.
 struct usage {
-	u64 node; // list_head
+	u64 node; // list_head of the next thread
 	u64 head;
 	u64 utime, stime, runtime;
 	u64 read_bytes, write_bytes;
@@ -326,34 +324,38 @@ static long usage_step(u32 i, struct usage *u)
 	return 0;
 }
 
-// read_usage sums what the process used: the threads that were reaped are summed in the signal struct, under a
-// sequence lock (kernel/exit.c __exit_signal); those that exist have their own figures.
+// sum_usage sums what all threads used: those that were reaped are summed in the signal struct, under a sequence lock
+// (kernel/exit.c __exit_signal); those that exist have their own figures. It returns false when one was reaped meanwhile.
+static __noinline bool sum_usage(struct usage *u, struct signal_struct *signal)
+{
+	u32 before = signal->stats_lock.seqcount.seqcount.sequence;
+
+	u->utime = signal->utime;
+	u->stime = signal->stime;
+	u->runtime = signal->sum_sched_runtime;
+	u->read_bytes = signal->ioac.read_bytes;
+	u->write_bytes = signal->ioac.write_bytes;
+	u->node = (u64)signal->thread_head.next;
+	u->head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	bpf_loop(USAGE_THREADS, usage_step, u, 0);
+	return !(before & 1) && before == signal->stats_lock.seqcount.seqcount.sequence;
+}
+
 static __always_inline void read_usage(struct exit_record *r, struct task_struct *task, struct signal_struct *signal)
 {
 	struct usage u;
-	u32 before;
 
-	for (int i = 0; i < USAGE_TRIES; i++) {
-		before = signal->stats_lock.seqcount.seqcount.sequence;
-		u.utime = signal->utime;
-		u.stime = signal->stime;
-		u.runtime = signal->sum_sched_runtime;
-		u.read_bytes = signal->ioac.read_bytes;
-		u.write_bytes = signal->ioac.write_bytes;
-		if (signal->nr_threads == 1) { // this one
-			u.utime += task->utime;
-			u.stime += task->stime;
-			u.runtime += task->se.sum_exec_runtime;
-			u.read_bytes += task->ioac.read_bytes;
-			u.write_bytes += task->ioac.write_bytes;
-		} else {
-			u.node = (u64)signal->thread_head.next;
-			u.head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
-			bpf_loop(USAGE_THREADS, usage_step, &u, 0);
-		}
-		if (!(before & 1) && before == signal->stats_lock.seqcount.seqcount.sequence)
-			break;
+	if (signal->nr_threads == 1) { // no other is left to be reaped
+		r->utime = signal->utime + task->utime;
+		r->stime = signal->stime + task->stime;
+		r->runtime = signal->sum_sched_runtime + task->se.sum_exec_runtime;
+		r->read_bytes = signal->ioac.read_bytes + task->ioac.read_bytes;
+		r->write_bytes = signal->ioac.write_bytes + task->ioac.write_bytes;
+		return;
 	}
+	// Each try takes as long as the others take to end; after four, a figure that is nearly right has to do.
+	if (!sum_usage(&u, signal) && !sum_usage(&u, signal) && !sum_usage(&u, signal))
+		sum_usage(&u, signal);
 	r->utime = u.utime;
 	r->stime = u.stime;
 	r->runtime = u.runtime;

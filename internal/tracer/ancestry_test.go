@@ -47,23 +47,26 @@ var ways = map[string]func(a *asm, body func()){
 }
 
 func TestEveryWayToMakeAProcessIsFollowed(t *testing.T) {
+	target := trivial(t)
+	type made struct{ creator, pid int }
+	all := make(map[string]made)
+	r := record(t, withForks)
 	for name, way := range ways {
+		a := newAsm(t)
+		pid := a.space(8)
+		way(a, func() { a.exec(target, "name", "arg"); a.exit(127) })
+		a.store(pid)
+		a.call(sysWait4, -1, 0, 0, 0)
+		a.tell(pid)
+		a.exit(0)
+		creator, words, _ := run(t, a.build())
+		all[name] = made{creator, words[0]}
+	}
+	events := r.stopWhole()
+	for name, m := range all {
 		t.Run(name, func(t *testing.T) {
-			target := trivial(t)
-			a := newAsm(t)
-			pid := a.space(8)
-			way(a, func() { a.exec(target, "name", "arg"); a.exit(127) })
-			a.store(pid)
-			a.call(sysWait4, -1, 0, 0, 0)
-			a.tell(pid)
-			a.exit(0)
-
-			r := record(t, withForks)
-			creator, words, _ := run(t, a.build())
-			events := r.stopWhole()
-
-			self := historyOf(events, creator).last(t, event.Exec).Process
-			h := historyOf(events, words[0])
+			self := historyOf(events, m.creator).last(t, event.Exec).Process
+			h := historyOf(events, m.pid)
 			h.want(t, "fork exec exit")
 			forked, executed, exited := h[0], h[1], h[2]
 			if p := forked.Process; !p.FromFork || p.Parent != self.ID || p.Creator != self.ID || forked.Parent != self {

@@ -40,6 +40,8 @@ const (
 const (
 	sysRead      = 0
 	sysWrite     = 1
+	sysOpen      = 2
+	sysMmap      = 9
 	sysPause     = 34
 	sysNanosleep = 35
 	sysClone     = 56
