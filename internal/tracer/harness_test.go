@@ -26,6 +26,9 @@ var programs = map[string]func(args []string){
 	"spoof":  spoof,
 	"launch": launch,
 	"stack":  stack,
+	"inner":  inner,
+	"pivot":  pivot,
+	"parent": parent,
 }
 
 // helperEnv names the program that the test binary is to be.
