@@ -99,7 +99,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{`process: {environment: [A, B, A]}`, []string{`name 3, "A", is there twice`}},
 		{"process: {environment: [" + strings.Join(manyNames, ", ") + "]}", []string{"65 names are more than the 64"}},
 		{"retry_on_failure: {multiplier: -1}", []string{"retry_on_failure", "multiplier"}},
-		{"proces: {}", []string{"invalid keys: proces"}},
+		{"processes: {}", []string{"invalid keys: processes"}},
 		{"process: {ring: 65536}", []string{"invalid keys: ring"}},
 		{"process: {digest: {sha1: true}}", []string{"invalid keys: sha1"}},
 		{"process: {ring_size: big}", []string{"ring_size"}},

@@ -27,9 +27,10 @@ const (
 	attrArgs       = "process.command_args"
 	attrCwd        = "process.working_directory"
 	attrEnv        = "process.environment_variable"
+	attrParentPath = "ringside.process.parent.executable.path"
 	attrNamespace  = "ringside.process.namespace"
 	attrScript     = "ringside.process.script.path"
-	attrParentArgs = "ringside.process.parent.command_args"
+	attrParentLine = "ringside.process.parent.command_line"
 	attrEscaped    = "ringside.escaped"
 	attrTruncated  = "ringside.truncated"
 	attrUnreadable = "ringside.unreadable"
@@ -50,73 +51,19 @@ func eventName(k event.Kind) string {
 	return "unknown"
 }
 
-// attr is one attribute of a record. The tables of attributes are the only place that knows which field of an event
-// becomes which attribute, and when one is left out.
+// attr is one attribute of a record. The tables of attributes are the only place that knows which field of an event becomes
+// which attribute, and when one is left out.
 type attr struct {
 	name string
-	// when tells whether the attribute is there. Nil is for attributes that nearly every record has: set may then leave
-	// the value empty, which leaves the attribute out.
+	// when tells whether the attribute is there. Nil stands for always.
 	when func(*record) bool
 	set  func(*record, pcommon.Value)
 }
 
-// schema is the attributes of one kind of event, divided by how they are put into the map. A map of pdata looks through all
-// its keys at each Put; the keys that most records have are therefore copied in one go and the values filled in by position.
-type schema struct {
-	usual    []attr      // when is nil
-	keys     pcommon.Map // the names of usual, without values
-	rare     []attr
-	reserved int // the capacity that a map gets
-}
-
-// roomForRare is how many attributes beyond the usual ones a map has room for before it must grow: a pod has six namespaces of
-// its own, a login two more.
-const roomForRare = 12
-
-func newSchema(tables ...[]attr) schema {
-	s := schema{keys: pcommon.NewMap()}
-	for _, table := range tables {
-		for _, a := range table {
-			if a.when != nil {
-				s.rare = append(s.rare, a)
-				continue
-			}
-			s.usual = append(s.usual, a)
-			s.keys.PutEmpty(a.name)
-		}
-	}
-	s.reserved = len(s.usual) + roomForRare
-	return s
-}
-
-// fill puts the attributes of r into m, which must be empty.
-func (s *schema) fill(r *record, m pcommon.Map) {
-	m.EnsureCapacity(s.reserved)
-	s.keys.CopyTo(m)
-	i, left := 0, 0
-	for _, v := range m.All() {
-		a := &s.usual[i]
-		r.name = a.name
-		a.set(r, v)
-		if v.Type() == pcommon.ValueTypeEmpty {
-			left++
-		}
-		i++
-	}
-	if left > 0 {
-		m.RemoveIf(func(_ string, v pcommon.Value) bool { return v.Type() == pcommon.ValueTypeEmpty })
-	}
-	put(r, m, s.rare)
-}
-
-// put puts those of attributes that are there into m.
-func put(r *record, m pcommon.Map, attributes []attr) {
-	for i := range attributes {
-		if a := &attributes[i]; a.when(r) {
-			r.name = a.name
-			a.set(r, m.PutEmpty(a.name))
-		}
-	}
+// group is attributes of which none is there unless when says so; nil when each is to be asked.
+type group struct {
+	when  func(*record) bool
+	attrs []attr
 }
 
 // record is the state of one conversion.
@@ -139,13 +86,6 @@ func (r *record) text(v pcommon.Value, s string) {
 	v.SetStr(s)
 }
 
-// optionalText sets v to s when there is one.
-func (r *record) optionalText(v pcommon.Value, s string) {
-	if s != "" {
-		r.text(v, s)
-	}
-}
-
 // texts sets v to a list. When one element must be escaped all are, so that a reader knows how to take each.
 func (r *record) texts(v pcommon.Value, list []string) {
 	escape := false
@@ -166,65 +106,45 @@ func (r *record) texts(v pcommon.Value, list []string) {
 	}
 }
 
-// rendered sets v to what render appends.
-func (r *record) rendered(v pcommon.Value, render func([]byte) []byte) {
-	r.scratch = render(r.scratch[:0])
-	v.SetStr(r.keep(r.scratch))
-}
-
 // has tells whether the process has one of flags.
 func (r *record) has(flags event.Flags) bool { return r.p.Flags&flags != 0 }
 
+// put puts those of attributes that are there into m.
+func put(r *record, m pcommon.Map, attributes []attr) {
+	for i := range attributes {
+		if a := &attributes[i]; a.when(r) {
+			r.name = a.name
+			a.set(r, m.PutEmpty(a.name))
+		}
+	}
+}
+
 // processAttributes are on each record about a process.
 var processAttributes = []attr{
-	{name: attrExecID, set: func(r *record, v pcommon.Value) {
-		v.SetStr(r.execID(r.p.ID))
-	}},
-	{name: "ringside.process.parent_exec_id", set: func(r *record, v pcommon.Value) {
-		if !r.p.Parent.IsZero() {
-			v.SetStr(r.execID(r.p.Parent))
-		}
-	}},
-	{name: "process.pid", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.p.ID.PID))
-	}},
-	{name: "process.parent_pid", set: func(r *record, v pcommon.Value) {
-		if !r.p.Parent.IsZero() {
-			v.SetInt(int64(r.p.Parent.PID))
-		}
-	}},
-	{name: "process.vpid", set: func(r *record, v pcommon.Value) {
-		if r.p.VPID != 0 {
-			v.SetInt(int64(r.p.VPID))
-		}
-	}},
-	{name: attrPath, set: func(r *record, v pcommon.Value) {
-		r.optionalText(v, r.p.File.Path)
-	}},
-	{name: "process.executable.name", set: func(r *record, v pcommon.Value) {
-		r.optionalText(v, r.p.File.Path[strings.LastIndexByte(r.p.File.Path, '/')+1:])
-	}},
-	{name: attrArgs, set: func(r *record, v pcommon.Value) {
-		r.texts(v, r.p.Args)
-	}},
-	{name: "process.args_count", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.p.ArgsCount))
-	}},
-	{name: attrCwd, set: func(r *record, v pcommon.Value) {
-		r.optionalText(v, r.p.Cwd)
-	}},
+	{name: attrExecID, set: func(r *record, v pcommon.Value) { v.SetStr(r.execID(r.p.ID)) }},
+	{name: "ringside.process.parent_exec_id", when: hasParent, set: func(r *record, v pcommon.Value) { v.SetStr(r.execID(r.p.Parent)) }},
+	integer("process.pid", nil, func(r *record) int64 { return int64(r.p.ID.PID) }),
+	integer("process.parent_pid", hasParent, func(r *record) int64 { return int64(r.p.Parent.PID) }),
+	integer("process.vpid",
+		func(r *record) bool { return r.p.VPID != 0 },
+		func(r *record) int64 { return int64(r.p.VPID) }),
+	optional(attrPath, func(r *record) string { return r.p.File.Path }),
+	{
+		name: "process.executable.name",
+		when: func(r *record) bool { return r.p.File.Path != "" },
+		set: func(r *record, v pcommon.Value) {
+			r.text(v, r.p.File.Path[strings.LastIndexByte(r.p.File.Path, '/')+1:])
+		},
+	},
+	{name: attrArgs, set: func(r *record, v pcommon.Value) { r.texts(v, r.p.Args) }},
+	integer("process.args_count", nil, func(r *record) int64 { return int64(r.p.ArgsCount) }),
+	optional(attrCwd, func(r *record) string { return r.p.Cwd }),
 	{name: "process.creation.time", set: func(r *record, v pcommon.Value) {
-		v.SetStr(r.timestamp(r.p.StartTime))
+		v.SetStr(r.timestamp(r.p.StartTime.Unix(), r.p.StartTime.Nanosecond()))
 	}},
-	{name: "process.user.id", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.p.Cred.EUID))
-	}},
-	{name: "process.user.name", set: func(r *record, v pcommon.Value) {
-		r.optionalText(v, r.p.UserName)
-	}},
-	{name: "process.real_user.id", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.p.Cred.UID))
-	}},
+	integer("process.user.id", nil, func(r *record) int64 { return int64(r.p.Cred.EUID) }),
+	optional("process.user.name", func(r *record) string { return r.p.UserName }),
+	integer("process.real_user.id", nil, func(r *record) int64 { return int64(r.p.Cred.UID) }),
 	{
 		name: "ringside.process.creator_exec_id",
 		when: func(r *record) bool { return r.p.Creator != r.p.Parent && !r.p.Creator.IsZero() },
@@ -244,23 +164,14 @@ var forkedAttributes = []attr{
 
 // lossAttributes are on the records about lost events.
 var lossAttributes = []attr{
-	{name: "ringside.loss.stage", set: func(r *record, v pcommon.Value) {
-		r.text(v, string(r.e.Lost.Stage))
-	}},
-	{name: "ringside.loss.count", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.e.Lost.Count))
-	}},
+	{name: "ringside.loss.stage", set: func(r *record, v pcommon.Value) { r.text(v, string(r.e.Lost.Stage)) }},
+	integer("ringside.loss.count", nil, func(r *record) int64 { return int64(r.e.Lost.Count) }),
 	{
 		name: "ringside.loss.event",
 		when: func(r *record) bool { return r.e.Lost.Event != 0 },
 		set:  func(r *record, v pcommon.Value) { v.SetStr(eventName(r.e.Lost.Event)) },
 	},
-	{
-		name: "ringside.loss.policy",
-		when: func(r *record) bool { return r.e.Lost.Policy != "" },
-		set:  func(r *record, v pcommon.Value) { r.text(v, r.e.Lost.Policy) },
-	},
-	namesOf(attrEscaped, func(r *record) []string { return r.escaped }),
+	optional("ringside.loss.policy", func(r *record) string { return r.e.Lost.Policy }),
 }
 
 // qualityAttributes tell of the attributes that were set before them.
@@ -270,12 +181,15 @@ var qualityAttributes = []attr{
 	namesOf(attrUnreadable, func(r *record) []string { return r.unreadable }),
 }
 
+// hasParent tells whether the parent is known.
+func hasParent(r *record) bool { return !r.p.Parent.IsZero() }
+
 // boolean is an attribute that is there, and true, when holds says so.
 func boolean(name string, holds func(*record) bool) attr {
 	return attr{name: name, when: holds, set: func(_ *record, v pcommon.Value) { v.SetBool(true) }}
 }
 
-// integer is an attribute that is there when holds says so.
+// integer is an attribute that is there when holds says so, always when that is nil.
 func integer(name string, holds func(*record) bool, value func(*record) int64) attr {
 	return attr{name: name, when: holds, set: func(r *record, v pcommon.Value) { v.SetInt(value(r)) }}
 }

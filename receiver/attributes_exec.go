@@ -5,7 +5,6 @@ package receiver
 import (
 	"math"
 	"strconv"
-	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -13,8 +12,8 @@ import (
 )
 
 const (
-	// maxParentArgs is how many bytes of the parent's arguments an exec repeats: they are whole in the parent's own record.
-	maxParentArgs = 1 << 10
+	// maxParentLine is how many bytes of the parent's arguments an exec repeats: they are whole in the parent's own record.
+	maxParentLine = 1 << 10
 	// usualMode is the permission bits that an executable has unless somebody decided otherwise.
 	usualMode = 0o755
 	// permissionBits are the bits of a mode that are not the type of the file.
@@ -24,69 +23,54 @@ const (
 	// The modes of include/uapi/linux/seccomp.h.
 	seccompStrict = 1
 	seccompFilter = 2
+	// allNamespaces has the bit of each field of event.Namespaces.
+	allNamespaces = 1<<10 - 1
 )
 
-// execAttributes are on the records of execs, besides the attributes of the process.
-var execAttributes = []attr{
-	{name: "ringside.process.group.id", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.p.Cred.EGID))
-	}},
-	{name: "process.session_leader.pid", set: func(r *record, v pcommon.Value) {
-		if r.p.SessionPID != 0 {
-			v.SetInt(int64(r.p.SessionPID))
-		}
-	}},
-	{name: "process.linux.cgroup", set: func(r *record, v pcommon.Value) {
-		r.optionalText(v, r.p.CgroupPath)
-	}},
-	{name: "ringside.process.capabilities.effective", set: func(r *record, v pcommon.Value) {
-		if r.p.Cred.Effective != 0 {
-			r.capabilities(v, r.p.Cred.Effective)
-		}
-	}},
-	{name: "ringside.process.executable.inode", set: func(r *record, v pcommon.Value) {
-		if r.p.File.Ino != 0 {
-			v.SetInt(int64(r.p.File.Ino))
-		}
-	}},
-	{name: "ringside.process.executable.device", set: func(r *record, v pcommon.Value) {
-		if r.p.File.Ino != 0 { // device 0:0 is possible, inode 0 is not
-			r.rendered(v, func(b []byte) []byte { return appendDevice(b, r.p.File.Dev) })
-		}
-	}},
-	{name: "ringside.process.executable.size", set: func(r *record, v pcommon.Value) {
-		if r.p.File.Ino != 0 {
-			v.SetInt(r.p.File.Size)
-		}
-	}},
-	{name: "ringside.process.executable.changed", set: func(r *record, v pcommon.Value) {
-		if r.p.File.Ino != 0 {
-			v.SetStr(r.timestamp(time.Unix(r.p.File.CTimeSec, int64(r.p.File.CTimeNsec))))
-		}
-	}},
-	{name: "ringside.process.executable.sha256", set: func(r *record, v pcommon.Value) {
-		r.optionalText(v, r.e.Digest.SHA256)
-	}},
-	{name: "process.executable.build_id.gnu", set: func(r *record, v pcommon.Value) {
-		r.optionalText(v, r.e.Digest.BuildID)
-	}},
-	{name: "ringside.process.parent.executable.path", set: func(r *record, v pcommon.Value) {
-		if parent := r.e.Parent; parent != nil {
-			r.optionalText(v, parent.File.Path)
-			if parent.File.Path == "" {
-				r.unreadable = append(r.unreadable, r.name)
-			}
-		}
-	}},
-	{name: attrParentArgs, set: func(r *record, v pcommon.Value) {
-		if r.e.Parent != nil {
-			r.parentArgs(v)
-		}
-	}},
+// execGroups are on the records of execs, besides the attributes of the process.
+var execGroups = []group{
+	{attrs: execAttributes},
+	{attrs: fileAttributes, when: func(r *record) bool { return r.p.File.Ino != 0 }},
+	{attrs: credentialAttributes, when: unusualCredentials},
+	{attrs: flagAttributes, when: func(r *record) bool { return r.p.Flags != 0 }},
+	{attrs: namespaceAttributes, when: unusualNamespaces},
+}
 
-	optional("ringside.process.executable.sha256_missing", func(r *record) string { return r.e.Digest.Missing }),
-	optional("process.executable.build_id.go", func(r *record) string { return r.e.Digest.GoBuild }),
+// execAttributes are what most execs have.
+var execAttributes = []attr{
+	integer("ringside.process.group.id", nil, func(r *record) int64 { return int64(r.p.Cred.EGID) }),
+	integer("process.session_leader.pid",
+		func(r *record) bool { return r.p.SessionPID != 0 },
+		func(r *record) int64 { return int64(r.p.SessionPID) }),
 	optional("ringside.process.tty", func(r *record) string { return r.p.TTY }),
+	optional("process.linux.cgroup", func(r *record) string { return r.p.CgroupPath }),
+	integer("ringside.process.cgroup.id",
+		func(r *record) bool { return r.p.CgroupPath == "" && r.p.CgroupID != 0 },
+		func(r *record) int64 { return int64(r.p.CgroupID) }),
+	integer("ringside.process.login_user.id",
+		func(r *record) bool { return r.p.Cred.LoginUID != unset },
+		func(r *record) int64 { return int64(r.p.Cred.LoginUID) }),
+	integer("ringside.process.audit_session.id",
+		func(r *record) bool { return r.p.Cred.AuditSession != unset },
+		func(r *record) int64 { return int64(r.p.Cred.AuditSession) }),
+	capabilitySet("ringside.process.capabilities.effective",
+		func(r *record) bool { return r.p.Cred.Effective != 0 },
+		func(c *event.Cred) uint64 { return c.Effective }),
+	optional("ringside.process.executable.sha256", func(r *record) string { return r.e.Digest.SHA256 }),
+	optional("ringside.process.executable.sha256_missing", func(r *record) string { return r.e.Digest.Missing }),
+	optional("process.executable.build_id.gnu", func(r *record) string { return r.e.Digest.BuildID }),
+	optional("process.executable.build_id.go", func(r *record) string { return r.e.Digest.GoBuild }),
+	optional(attrParentPath, func(r *record) string {
+		if r.e.Parent == nil {
+			return ""
+		}
+		return r.e.Parent.File.Path
+	}),
+	{
+		name: attrParentLine,
+		when: func(r *record) bool { return r.e.Parent != nil },
+		set:  (*record).parentLine,
+	},
 	optional("ringside.process.executable.given_path", func(r *record) string {
 		if r.p.Given == r.p.File.Path {
 			return ""
@@ -95,15 +79,24 @@ var execAttributes = []attr{
 	}),
 	optional(attrScript, func(r *record) string { return r.p.Script }),
 	optional("ringside.process.script.interpreter", func(r *record) string { return r.p.Interp }),
-	integer("ringside.process.cgroup.id",
-		func(r *record) bool { return r.p.CgroupPath == "" && r.p.CgroupID != 0 },
-		func(r *record) int64 { return int64(r.p.CgroupID) }),
 	integer("ringside.process.exec.thread_id",
 		func(r *record) bool { return r.p.TID != r.p.ID.PID && r.p.TID != 0 },
 		func(r *record) int64 { return int64(r.p.TID) }),
+}
 
+// fileAttributes tell of a file that is known.
+var fileAttributes = []attr{
+	integer("ringside.process.executable.inode", nil, func(r *record) int64 { return int64(r.p.File.Ino) }),
+	{name: "ringside.process.executable.device", set: func(r *record, v pcommon.Value) {
+		r.scratch = appendDevice(r.scratch[:0], r.p.File.Dev)
+		v.SetStr(r.keep(r.scratch))
+	}},
+	integer("ringside.process.executable.size", nil, func(r *record) int64 { return r.p.File.Size }),
+	{name: "ringside.process.executable.changed", set: func(r *record, v pcommon.Value) {
+		v.SetStr(r.timestamp(r.p.File.CTimeSec, int(r.p.File.CTimeNsec)))
+	}},
 	integer("ringside.process.executable.links",
-		func(r *record) bool { return r.p.File.Ino != 0 && r.p.File.Links != 1 },
+		func(r *record) bool { return r.p.File.Links != 1 },
 		func(r *record) int64 { return int64(r.p.File.Links) }),
 	integer("ringside.process.executable.owner.id",
 		func(r *record) bool { return r.p.File.UID != 0 },
@@ -113,15 +106,38 @@ var execAttributes = []attr{
 		func(r *record) int64 { return int64(r.p.File.GID) }),
 	{
 		name: "ringside.process.executable.mode",
-		when: func(r *record) bool { return r.p.File.Ino != 0 && r.p.File.Mode&permissionBits != usualMode },
+		when: func(r *record) bool { return r.p.File.Mode&permissionBits != usualMode },
 		set: func(r *record, v pcommon.Value) {
-			r.rendered(v, func(b []byte) []byte { return appendMode(b, r.p.File.Mode) })
+			r.scratch = appendMode(r.scratch[:0], r.p.File.Mode)
+			v.SetStr(r.keep(r.scratch))
 		},
 	},
+}
+
+// flagAttributes are those that stand for flags.
+var flagAttributes = []attr{
 	boolean("ringside.process.executable.memfd", func(r *record) bool { return r.has(event.Memfd) }),
 	boolean("ringside.process.executable.overlay_upper", func(r *record) bool { return r.has(event.OverlayUpper) }),
 	boolean("ringside.process.executable.unlinked", func(r *record) bool { return r.has(event.Unlinked) }),
+	{
+		name: "ringside.process.gained",
+		when: func(r *record) bool { return r.has(event.SetUID | event.SetGID | event.FileCaps) },
+		set:  func(r *record, v pcommon.Value) { r.texts(v, gained(r.p.Flags)) },
+	},
+	boolean("ringside.process.secure_exec", func(r *record) bool { return r.has(event.SecureExec) }),
+	boolean("ringside.process.no_new_privs", func(r *record) bool { return r.has(event.NoNewPrivs) }),
+}
 
+// unusualCredentials tells whether a process has rights that do not follow from its effective user and group.
+func unusualCredentials(r *record) bool {
+	c := &r.p.Cred
+	return (c.SUID^c.EUID)|(c.FSUID^c.EUID)|(c.GID^c.EGID)|(c.SGID^c.EGID)|(c.FSGID^c.EGID) != 0 ||
+		(c.Permitted^c.Effective)|(c.Bounding^r.allCapabilities)|c.Inheritable|c.Ambient != 0 ||
+		c.SecureBits|uint32(c.Seccomp) != 0
+}
+
+// credentialAttributes are the rights of a process with unusualCredentials.
+var credentialAttributes = []attr{
 	integer("process.saved_user.id",
 		func(r *record) bool { return r.p.Cred.SUID != r.p.Cred.EUID },
 		func(r *record) int64 { return int64(r.p.Cred.SUID) }),
@@ -137,13 +153,6 @@ var execAttributes = []attr{
 	integer("ringside.process.fs_group.id",
 		func(r *record) bool { return r.p.Cred.FSGID != r.p.Cred.EGID },
 		func(r *record) int64 { return int64(r.p.Cred.FSGID) }),
-	integer("ringside.process.login_user.id",
-		func(r *record) bool { return r.p.Cred.LoginUID != unset },
-		func(r *record) int64 { return int64(r.p.Cred.LoginUID) }),
-	integer("ringside.process.audit_session.id",
-		func(r *record) bool { return r.p.Cred.AuditSession != unset },
-		func(r *record) int64 { return int64(r.p.Cred.AuditSession) }),
-
 	capabilitySet("ringside.process.capabilities.permitted",
 		func(r *record) bool { return r.p.Cred.Permitted != r.p.Cred.Effective },
 		func(c *event.Cred) uint64 { return c.Permitted }),
@@ -156,13 +165,6 @@ var execAttributes = []attr{
 	capabilitySet("ringside.process.capabilities.bounding",
 		func(r *record) bool { return r.p.Cred.Bounding != r.allCapabilities },
 		func(c *event.Cred) uint64 { return c.Bounding }),
-	{
-		name: "ringside.process.gained",
-		when: func(r *record) bool { return r.has(event.SetUID | event.SetGID | event.FileCaps) },
-		set:  func(r *record, v pcommon.Value) { r.texts(v, gained(r.p.Flags)) },
-	},
-	boolean("ringside.process.secure_exec", func(r *record) bool { return r.has(event.SecureExec) }),
-	boolean("ringside.process.no_new_privs", func(r *record) bool { return r.has(event.NoNewPrivs) }),
 	integer("ringside.process.secure_bits",
 		func(r *record) bool { return r.p.Cred.SecureBits != 0 },
 		func(r *record) int64 { return int64(r.p.Cred.SecureBits) }),
@@ -182,7 +184,13 @@ var execAttributes = []attr{
 	},
 }
 
-// namespaceAttributes are on the records of execs whose process does not have all its namespaces from the host.
+// unusualNamespaces tells whether a process has a namespace that is not the host's, or gives its children another.
+func unusualNamespaces(r *record) bool {
+	n := &r.p.Namespaces
+	return n.Host&allNamespaces != allNamespaces || n.PIDForChildren != n.PID || n.TimeForChildren != n.Time
+}
+
+// namespaceAttributes are the namespaces of a process with unusualNamespaces.
 var namespaceAttributes = []attr{
 	namespace("uts", 0, func(n *event.Namespaces) uint32 { return n.UTS }),
 	namespace("ipc", 1, func(n *event.Namespaces) uint32 { return n.IPC }),
@@ -217,26 +225,21 @@ func capabilitySet(name string, holds func(*record) bool, set func(*event.Cred) 
 
 // capabilities sets v to a set in the form of /proc/PID/status.
 func (r *record) capabilities(v pcommon.Value, set uint64) {
-	r.rendered(v, func(b []byte) []byte {
-		for shift := 60; shift >= 0; shift -= 4 {
-			b = append(b, hexDigits[set>>shift&15])
-		}
-		return b
-	})
+	r.scratch = r.scratch[:0]
+	for shift := 60; shift >= 0; shift -= 4 {
+		r.scratch = append(r.scratch, hexDigits[set>>shift&15])
+	}
+	v.SetStr(r.keep(r.scratch))
 }
 
-// parentArgs sets v to as many of the parent's arguments as are repeated, and notes when that is not all.
-func (r *record) parentArgs(v pcommon.Value) {
+// parentLine sets v to the parent's arguments as one line, and notes when that is not all.
+func (r *record) parentLine(v pcommon.Value) {
 	parent := r.e.Parent
-	args, size := parent.Args, 0
-	for i, arg := range args {
-		if size += len(arg) + 1; size > maxParentArgs {
-			args = args[:i]
-			break
-		}
-	}
-	r.texts(v, args)
-	if len(args) < len(parent.Args) || parent.Flags&event.ArgsCut != 0 {
+	line := appendArgs(r.scratch[:0], parent.Args, maxParentLine+1)
+	r.scratch = line
+	whole := len(line) <= maxParentLine
+	v.SetStr(r.keep(cutLine(line, maxParentLine)))
+	if !whole || parent.Flags&event.ArgsCut != 0 {
 		r.truncated = append(r.truncated, r.name)
 	}
 	if parent.Flags&event.ArgsUnreadable != 0 {

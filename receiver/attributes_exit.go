@@ -3,6 +3,8 @@
 package receiver
 
 import (
+	"time"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"golang.org/x/sys/unix"
 
@@ -11,38 +13,27 @@ import (
 
 // exitAttributes are on the records of exits, besides the attributes of the process.
 var exitAttributes = []attr{
-	{name: "process.exit.code", set: func(r *record, v pcommon.Value) {
-		if r.e.Exit.Signal == 0 {
-			v.SetInt(int64(r.e.Exit.Code))
-		}
-	}},
-	{name: "ringside.process.duration", set: func(r *record, v pcommon.Value) {
-		v.SetDouble(r.e.Exit.Duration.Seconds())
-	}},
-	{name: "ringside.process.exec.duration", set: func(r *record, v pcommon.Value) {
-		if r.p.ExecTime != 0 {
-			v.SetDouble((r.e.Boot - r.p.ExecTime).Seconds())
-		}
-	}},
-	{name: "ringside.process.cpu.user", set: func(r *record, v pcommon.Value) {
-		v.SetDouble(r.e.Exit.User.Seconds())
-	}},
-	{name: "ringside.process.cpu.system", set: func(r *record, v pcommon.Value) {
-		v.SetDouble(r.e.Exit.System.Seconds())
-	}},
-	{name: "ringside.process.memory.max_rss", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.e.Exit.MaxRSS))
-	}},
-	{name: "ringside.process.io.read", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.e.Exit.ReadBytes))
-	}},
-	{name: "ringside.process.io.write", set: func(r *record, v pcommon.Value) {
-		v.SetInt(int64(r.e.Exit.WriteBytes))
-	}},
+	integer("process.exit.code",
+		func(r *record) bool { return r.e.Exit.Signal == 0 },
+		func(r *record) int64 { return int64(r.e.Exit.Code) }),
+	seconds("ringside.process.duration", nil, func(r *record) time.Duration { return r.e.Exit.Duration }),
+	seconds("ringside.process.exec.duration",
+		func(r *record) bool { return r.p.ExecTime != 0 },
+		func(r *record) time.Duration { return r.e.Boot - r.p.ExecTime }),
+	seconds("ringside.process.cpu.user", nil, func(r *record) time.Duration { return r.e.Exit.User }),
+	seconds("ringside.process.cpu.system", nil, func(r *record) time.Duration { return r.e.Exit.System }),
+	integer("ringside.process.memory.max_rss", nil, func(r *record) int64 { return int64(r.e.Exit.MaxRSS) }),
+	integer("ringside.process.io.read", nil, func(r *record) int64 { return int64(r.e.Exit.ReadBytes) }),
+	integer("ringside.process.io.write", nil, func(r *record) int64 { return int64(r.e.Exit.WriteBytes) }),
 	integer("ringside.process.exit.signal",
 		func(r *record) bool { return r.e.Exit.Signal != 0 },
 		func(r *record) int64 { return int64(r.e.Exit.Signal) }),
 	boolean("ringside.process.exit.core_dumped", func(r *record) bool { return r.e.Exit.CoreDumped }),
+}
+
+// seconds is a time in seconds that is there when holds says so, always when that is nil.
+func seconds(name string, holds func(*record) bool, value func(*record) time.Duration) attr {
+	return attr{name: name, when: holds, set: func(r *record, v pcommon.Value) { v.SetDouble(value(r).Seconds()) }}
 }
 
 // crashed tells whether a process ended because of a fault of its own.

@@ -34,7 +34,15 @@ func appendBody(dst []byte, e *event.Event) []byte {
 	switch e.Kind {
 	case event.Exec:
 		dst = appendSubject(append(dst, "process "...), e.Process, limit)
-		dst = appendArgs(dst, e.Process, limit)
+		if args := e.Process.Args; len(args) > 1 {
+			dst = appendArgs(append(dst, ' '), args[1:], limit)
+		}
+		switch {
+		case e.Process.Flags&event.ArgsUnreadable != 0:
+			dst = append(append(dst, ' '), unknown...)
+		case e.Process.Flags&event.ArgsCut != 0:
+			dst = append(dst, " …"...)
+		}
 	case event.Exit:
 		dst = appendSubject(append(dst, "exit "...), e.Process, limit)
 		dst = appendStatus(dst, e.Exit)
@@ -61,13 +69,17 @@ func appendSubject(dst []byte, p *event.Process, limit int) []byte {
 	return appendLine(dst, p.File.Path, limit)
 }
 
-// appendArgs appends the arguments after argv[0]. One that is empty, or holds a space or a quote, is quoted, so that it
-// can be seen where each ends.
-func appendArgs(dst []byte, p *event.Process, limit int) []byte {
-	for i := 1; i < len(p.Args) && len(dst) < limit; i++ {
-		arg := p.Args[i]
-		dst = append(dst, ' ')
-		if arg != "" && !strings.ContainsAny(arg, ` "`) {
+// appendArgs appends arguments, divided by spaces. One that is empty, or holds a space or a quote, is quoted, so that it can be
+// seen where each ends.
+func appendArgs(dst []byte, args []string, limit int) []byte {
+	for i, arg := range args {
+		if len(dst) >= limit {
+			break
+		}
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		if arg != "" && strings.IndexByte(arg, ' ') < 0 && strings.IndexByte(arg, '"') < 0 {
 			dst = appendLine(dst, arg, limit)
 			continue
 		}
@@ -82,12 +94,6 @@ func appendArgs(dst []byte, p *event.Process, limit int) []byte {
 			arg = rest
 		}
 		dst = append(dst, '"')
-	}
-	switch {
-	case p.Flags&event.ArgsUnreadable != 0:
-		dst = append(append(dst, ' '), unknown...)
-	case p.Flags&event.ArgsCut != 0:
-		dst = append(dst, " …"...)
 	}
 	return dst
 }

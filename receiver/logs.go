@@ -25,7 +25,7 @@ type converter struct {
 	host    *host
 	version string
 
-	exec, exit, fork, loss schema
+	exec, exit, fork, loss *schema
 	// allCapabilities is the set of all capabilities of this kernel.
 	allCapabilities uint64
 	// environment maps the name of a variable to that of its attribute.
@@ -35,6 +35,7 @@ type converter struct {
 	texts strings.Builder
 	// scratch is for rendering, and never kept.
 	scratch []byte
+	dates   dates
 	record  record
 	groups  groups
 }
@@ -44,10 +45,10 @@ func newConverter(h *host, version string, environment []string) *converter {
 		host:            h,
 		version:         version,
 		allCapabilities: h.capabilities,
-		exec:            newSchema(processAttributes, execAttributes, namespaceAttributes),
-		exit:            newSchema(processAttributes, forkedAttributes, exitAttributes),
-		fork:            newSchema(processAttributes, forkedAttributes),
-		loss:            newSchema(lossAttributes),
+		exec:            newSchema(append([]group{{attrs: processAttributes}}, execGroups...)...),
+		exit:            newSchema(group{attrs: processAttributes}, group{attrs: forkedAttributes}, group{attrs: exitAttributes}),
+		fork:            newSchema(group{attrs: processAttributes}, group{attrs: forkedAttributes}),
+		loss:            newSchema(group{attrs: lossAttributes}),
 		environment:     make(map[string]string, len(environment)),
 	}
 	for _, name := range environment {
@@ -102,9 +103,10 @@ func (c *converter) fill(lr plog.LogRecord, e *event.Event) {
 		c.fork.fill(r, m)
 	case event.Loss:
 		c.loss.fill(r, m)
-		return
 	}
-	r.judge()
+	if r.p != nil {
+		r.judge()
+	}
 	put(r, m, qualityAttributes)
 }
 
@@ -150,6 +152,7 @@ func (r *record) judge() {
 		{exec && r.has(event.EnvUnreadable), attrEnv},
 		{exec && r.has(event.IsScript) && r.p.Script == "", attrScript},
 		{exec && r.p.Namespaces.Mnt == 0, attrNamespace}, // every process has a mount namespace
+		{exec && r.e.Parent != nil && r.e.Parent.File.Path == "", attrParentPath},
 	} {
 		if lacking.holds {
 			r.unreadable = append(r.unreadable, lacking.name)
@@ -186,9 +189,9 @@ func (c *converter) execID(id event.ID) string {
 	return c.keep(c.scratch)
 }
 
-// timestamp returns t as ISO 8601.
-func (c *converter) timestamp(t time.Time) string {
-	c.scratch = t.UTC().AppendFormat(c.scratch[:0], time.RFC3339Nano)
+// timestamp returns a time since the epoch as ISO 8601.
+func (c *converter) timestamp(sec int64, nsec int) string {
+	c.scratch = c.dates.append(c.scratch[:0], sec, nsec)
 	return c.keep(c.scratch)
 }
 

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -166,16 +167,16 @@ func TestWhatIsLackingIsSaid(t *testing.T) {
 		}, nil, []any{attrCwd}},
 		{"the name of a script", plainExec(), func(e *event.Event) { e.Process.Flags = event.IsScript }, nil, []any{attrScript}},
 		{"namespaces", plainExec(), func(e *event.Event) { e.Process.Namespaces = event.Namespaces{} }, nil, []any{attrNamespace}},
-		{"a parent with cut arguments", plainExec(), func(e *event.Event) { e.Parent.Flags = event.ArgsCut }, []any{attrParentArgs}, nil},
+		{"a parent with cut arguments", plainExec(), func(e *event.Event) { e.Parent.Flags = event.ArgsCut }, []any{attrParentLine}, nil},
 		{"a parent with unreadable arguments", plainExec(), func(e *event.Event) { e.Parent.Flags = event.ArgsUnreadable },
-			nil, []any{attrParentArgs}},
+			nil, []any{attrParentLine}},
 		{"a parent without a file", plainExec(), func(e *event.Event) { e.Parent.File.Path = "" },
 			nil, []any{"ringside.process.parent.executable.path"}},
 		{"long arguments of a parent", plainExec(), func(e *event.Event) {
-			e.Parent.Args = []string{"sh", string(make([]byte, maxParentArgs-4)), "x"}
-		}, []any{attrParentArgs}, nil},
+			e.Parent.Args = []string{"sh", strings.Repeat("x", maxParentLine-len("sh")), "x"}
+		}, []any{attrParentLine}, nil},
 		{"arguments of a parent that just fit", plainExec(), func(e *event.Event) {
-			e.Parent.Args = []string{"sh", string(make([]byte, maxParentArgs-4))}
+			e.Parent.Args = []string{"sh", strings.Repeat("x", maxParentLine-len("sh "))}
 		}, nil, nil},
 		{"an exit does not tell of the environment", plainExit(), func(e *event.Event) {
 			e.Process.Flags = event.EnvCut | event.EnvUnreadable | event.IsScript
@@ -214,7 +215,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 	orphan.Process.Cred.LoginUID, orphan.Process.Cred.AuditSession = unset, unset
 	bare := attributesOf(orphan)
 	for _, name := range []string{
-		"process.parent_pid", "ringside.process.parent_exec_id", "ringside.process.parent.executable.path", attrParentArgs, "process.vpid",
+		"process.parent_pid", "ringside.process.parent_exec_id", "ringside.process.parent.executable.path", attrParentLine, "process.vpid",
 		"process.session_leader.pid", "process.user.name", "ringside.process.executable.inode", "ringside.process.executable.device",
 		"ringside.process.executable.size", "ringside.process.executable.changed", "ringside.process.login_user.id",
 		"ringside.process.audit_session.id",

@@ -154,7 +154,8 @@ func TestEscapedAttributesAreNamed(t *testing.T) {
 	assert.Equal(t, []any{`back\\slash`, `\xff`}, raw[0][attrArgs], "all elements are escaped alike")
 	assert.Equal(t, `C:\`, raw[0][attrCwd], "valid text is left alone")
 	assert.Equal(t, `\xfd`, raw[0][attrEnv+".LANG"])
-	assert.Equal(t, []any{attrArgs, attrParentArgs, attrEnv + ".LANG"}, raw[0][attrEscaped])
+	assert.Equal(t, `\xfe`, raw[0][attrParentLine], "a line is escaped in its own way")
+	assert.Equal(t, []any{attrArgs, attrEnv + ".LANG"}, raw[0][attrEscaped])
 	assert.Equal(t, []any{"ringside.loss.policy"}, raw[1][attrEscaped])
 }
 

@@ -5,6 +5,7 @@ package event
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math/bits"
 	"strconv"
 )
 
@@ -32,11 +33,20 @@ func NewNode(host, boot string) Node {
 // hyphens, so that on one node two IDs never share one.
 func (n Node) AppendExecID(dst []byte, id ID) []byte {
 	dst = append(dst, n.prefix[:]...)
-	dst = strconv.AppendUint(dst, id.Start, 16)
+	dst = appendHex(dst, id.Start)
 	dst = append(dst, '-')
-	dst = strconv.AppendUint(dst, uint64(id.PID), 16)
+	dst = appendHex(dst, uint64(id.PID))
 	dst = append(dst, '-')
-	return strconv.AppendUint(dst, id.Exec, 16)
+	return appendHex(dst, id.Exec)
+}
+
+// appendHex appends v without leading zeros. Every record has two or three IDs, and strconv is three times as dear.
+func appendHex(dst []byte, v uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := max(bits.Len64(v)-1, 0) &^ 3; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[v>>shift&15])
+	}
+	return dst
 }
 
 // ExecID returns the exec_id of id.
