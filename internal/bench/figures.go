@@ -113,9 +113,8 @@ func accept(text []byte, measured map[string]float64) ([]byte, error) {
 			key := &yaml.Node{Kind: yaml.ScalarNode, Value: "accepted"}
 			node.Content = slices.Insert(node.Content, after(node, "limit", "unit"), key, accepted)
 		}
-		accepted.SetString(strconv.FormatFloat(round(value), 'f', -1, 64))
-		accepted.Tag = "!!float"
-		accepted.Style = 0
+		// Without a tag it is written as it is.
+		accepted.Value, accepted.Tag, accepted.Style = decimal(value), "", 0
 	}
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
@@ -148,16 +147,16 @@ func after(node *yaml.Node, keys ...string) int {
 	return len(node.Content)
 }
 
-// round keeps four digits before or behind the point, which is more than a measurement is good for.
-func round(v float64) float64 {
-	if v == 0 {
-		return 0
+// decimal writes a value with four digits, or as an integer when it has more: a measurement is good for no more.
+func decimal(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return strconv.FormatFloat(math.Round(v), 'f', -1, 64)
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-3)
-	if unit >= 1 {
-		return math.Round(v)
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
+	if err != nil {
+		panic(err) // it was written as a number
 	}
-	return math.Round(v/unit) * unit
+	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
 // format writes a value for a person.

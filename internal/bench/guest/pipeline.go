@@ -77,13 +77,18 @@ func pipeline(b *bench) (err error) {
 	if err := b.idle("the pipeline", ownInstructions); err != nil {
 		return err
 	}
-	return b.profiled(func() error { return b.events(c) })
+	if err := b.events(c); err != nil {
+		return err
+	}
+	return b.profiled(func() error {
+		return workload{processes: 10_000 / b.scale, clone: vfork, execute: true}.run(nothing)
+	})
 }
 
 // events measures what an event costs. The kernel does not make an exec alone, so it is what is left of the life of a process.
 func (b *bench) events(c *counter) error {
 	// The digest is computed, the heap grows to its size.
-	if err := (workload{processes: 200, clone: vfork, execute: true}).run(nothing); err != nil {
+	if err := (workload{processes: 2000 / b.scale, clone: vfork, execute: true}).run(nothing); err != nil {
 		return err
 	}
 	time.Sleep(time.Second)
