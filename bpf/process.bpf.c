@@ -50,20 +50,14 @@ static __always_inline u32 cgroup_path(struct scratch *s, struct kernfs_node *kn
 	return sizeof(*r) + r->path_len;
 }
 
-// tell_cgroup sends the path of a cgroup unless user space has it, and returns its id.
-static __always_inline u64 tell_cgroup(struct counters *c, struct scratch *s, struct task_struct *task, u64 time)
+// tell_cgroup sends the path of a cgroup, in a scratch buffer that is free.
+static __always_inline void tell_cgroup(struct counters *c, struct scratch *s, struct kernfs_node *kn, u64 id, u64 time)
 {
-	struct kernfs_node *kn = read_cgroup(task);
-	u64 id = BPF_CORE_READ(kn, id);
-	u32 size;
+	u32 size = cgroup_path(s, kn, id);
 	u8 one = 1;
 
-	if (bpf_map_lookup_elem(&told_cgroups, &id))
-		return id;
-	size = cgroup_path(s, kn, id);
 	if (!send(c, &s->cgroup.header, KIND_CGROUP, time, size))
 		bpf_map_update_elem(&told_cgroups, &id, &one, BPF_ANY);
-	return id;
 }
 
 // read_common fills what an exec and a process found at start have in common. The walk is left behind the last string.
@@ -217,9 +211,12 @@ static __always_inline void record_exec(struct counters *c, struct scratch *s, s
 	struct walk w = { .s = s, .at = sizeof(*r) };
 	struct mm_struct *mm = task->mm;
 	u64 time = bpf_ktime_get_boot_ns();
-	u64 cgroup = tell_cgroup(c, s, task, time);
+	struct kernfs_node *kn = read_cgroup(task);
+	u64 cgroup = BPF_CORE_READ(kn, id);
 	u32 flags = 0, at;
 
+	if (!bpf_map_lookup_elem(&told_cgroups, &cgroup))
+		tell_cgroup(c, s, kn, cgroup, time);
 	r->cgroup = cgroup;
 	read_common(r, &w, task, bprm->file);
 	r->tid = old_pid;
@@ -394,8 +391,10 @@ int process_fork(u64 *ctx)
 	struct task_struct *creator = (void *)ctx[0];
 	struct task_struct *child = (void *)ctx[1];
 	struct fork_record r = {};
+	struct kernfs_node *kn;
 	struct counters *c;
-	u32 ns;
+	struct scratch *s;
+	u32 ns, zero = 0;
 
 	if (child->pid != child->tgid || child->flags & PF_KTHREAD)
 		return 0;
@@ -406,7 +405,17 @@ int process_fork(u64 *ctx)
 	read_id(&r.parent, child->real_parent);
 	read_id(&r.creator, creator);
 	read_pid_ns(child, &r.vpid, &ns);
-	r.cgroup = BPF_CORE_READ(read_cgroup(child), id);
+	kn = read_cgroup(child);
+	r.cgroup = BPF_CORE_READ(kn, id);
+	// A process may be created in a cgroup that no exec told of: by CLONE_INTO_CGROUP, or because its creator moved.
+	if (!bpf_map_lookup_elem(&told_cgroups, &r.cgroup)) {
+		s = bpf_map_lookup_elem(&scratch, &zero);
+		if (s && !s->busy) {
+			s->busy = KIND_FORK;
+			tell_cgroup(c, s, kn, r.cgroup, child->start_boottime);
+			s->busy = 0;
+		}
+	}
 	send(c, &r.header, KIND_FORK, child->start_boottime, sizeof(r));
 	return 0;
 }
