@@ -64,7 +64,8 @@ func (d *Decoder) process(b []byte, r *Record) error {
 	p.Args = split(args, p.ArgsCount)
 	p.Env = split(env, 0)
 	p.Given = d.given(given, p)
-	if r.KernelThread = v.Flags&bpf.ProcessExecFlagFLAG_KTHREAD != 0; !r.KernelThread {
+	r.KernelThread = v.Flags&bpf.ProcessExecFlagFLAG_KTHREAD != 0
+	if r.Kind == bpf.ProcessKindKIND_EXEC {
 		p.ExecTime = r.Boot
 	}
 	if p.Flags&event.IsScript != 0 {
