@@ -69,8 +69,12 @@ type Decoder struct {
 	pageSize uint64
 }
 
-// maxPaths bounds the memory of the cache: when it is full, it starts anew.
-const maxPaths = 4096
+// What bounds the memory of the cache: when it is full, it starts anew; and long paths, which are rare unless someone makes them, are
+// not kept.
+const (
+	maxPaths    = 4096
+	maxPathKept = 512 // bytes
+)
 
 // New returns a decoder.
 func New() *Decoder {

@@ -132,6 +132,9 @@ func (d *Decoder) path(leafFirst []byte) string {
 		return p
 	}
 	p := string(join(leafFirst))
+	if len(leafFirst) > maxPathKept {
+		return p
+	}
 	if len(d.paths) >= maxPaths {
 		clear(d.paths)
 	}
@@ -151,7 +154,8 @@ func join(leafFirst []byte) []byte {
 	return path
 }
 
-// split cuts a block of NUL-terminated strings, which share one piece of memory. A last string without a NUL was cut by the size limit.
+// split cuts a block of NUL-terminated strings, which share one piece of memory, into at most count of them, or all when count is 0. A last
+// string without a NUL was cut by the size limit. There are more than the true count only where memory that could not be read is zero.
 func split(block []byte, count int) []string {
 	if len(block) == 0 {
 		return nil
@@ -165,6 +169,9 @@ func split(block []byte, count int) []string {
 			return append(parts, all)
 		}
 		parts = append(parts, all[:i])
+		if len(parts) == count {
+			return parts
+		}
 		all = all[i+1:]
 	}
 }
@@ -176,9 +183,10 @@ func cString(b []byte) string {
 	return string(b)
 }
 
-// absolute completes a file name by the directory that it was relative to. It does not resolve links: the name is what was asked for.
+// absolute completes a file name by the directory that it was relative to, if that is known. It does not resolve links: the name is what was
+// asked for.
 func absolute(name, cwd string) string {
-	if name == "" || strings.HasPrefix(name, "/") {
+	if name == "" || cwd == "" || strings.HasPrefix(name, "/") {
 		return name
 	}
 	for strings.HasPrefix(name, "./") {
@@ -199,6 +207,12 @@ func ttyName(dev uint32) string {
 		return fmt.Sprintf("tty%d", minor)
 	case major == 4:
 		return fmt.Sprintf("ttyS%d", minor-64)
+	case major == 166:
+		return fmt.Sprintf("ttyACM%d", minor)
+	case major == 188:
+		return fmt.Sprintf("ttyUSB%d", minor)
+	case major == 204 && minor >= 64 && minor < 80:
+		return fmt.Sprintf("ttyAMA%d", minor-64)
 	case major == 229:
 		return fmt.Sprintf("hvc%d", minor)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -27,6 +28,25 @@ type Options struct {
 	MaxEnv   int // bytes of the environment that are recorded, 0 for none
 }
 
+// The largest that the programs copy (MAX_CHUNKS in bpf/process.bpf.c), and the largest power of two that the size of a map can be.
+const (
+	maxCopy = 128 << 10
+	maxRing = 1 << 31
+)
+
+func (o Options) check() error {
+	if page := os.Getpagesize(); o.RingSize < page || o.RingSize > maxRing || o.RingSize&(o.RingSize-1) != 0 {
+		return fmt.Errorf("a ring buffer of %d bytes: want a power of two from %d to %d", o.RingSize, page, maxRing)
+	}
+	if o.MaxArgs < 0 || o.MaxArgs > maxCopy {
+		return fmt.Errorf("%d bytes of arguments: want 0 to %d", o.MaxArgs, maxCopy)
+	}
+	if o.MaxEnv < 0 || o.MaxEnv > maxCopy {
+		return fmt.Errorf("%d bytes of environment: want 0 to %d", o.MaxEnv, maxCopy)
+	}
+	return nil
+}
+
 // Process is the loaded part that follows processes.
 type Process struct {
 	objects bpf.ProcessObjects
@@ -36,6 +56,9 @@ type Process struct {
 
 // LoadProcess loads the programs for exec, exit and fork and attaches them. From then on the ring fills.
 func LoadProcess(o Options) (_ *Process, err error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	spec, err := bpf.LoadProcess()
 	if err != nil {
 		return nil, fmt.Errorf("read the compiled programs: %w", err)
