@@ -35,7 +35,8 @@ type Process struct {
 	Environment []string `mapstructure:"environment"`
 	// MaxEnvironmentSize is how many bytes of the environment are searched for them.
 	MaxEnvironmentSize int `mapstructure:"max_environment_size"`
-	// ExitGrace is how long a process that ended is still known, as the parent of others.
+	// ExitGrace is how long a process that ended is still known. Records come in order, so that a parent is known while it has
+	// children; what the grace covers is CPUs that overtake each other. Each process that ends is kept for that long.
 	ExitGrace time.Duration `mapstructure:"exit_grace"`
 	// Digest tells how executables are hashed.
 	Digest Digest `mapstructure:"digest"`
@@ -65,7 +66,7 @@ func Default() *Config {
 			QueueSize:          4096,
 			MaxArgsSize:        32 << 10,
 			MaxEnvironmentSize: 32 << 10,
-			ExitGrace:          30 * time.Second,
+			ExitGrace:          time.Second,
 			Digest: Digest{
 				Enabled:     true,
 				Wait:        100 * time.Millisecond,

@@ -49,7 +49,7 @@ func Limits() []Limit {
 		},
 		{
 			Key: "process::exit_grace", Min: 0, Max: int64(10 * time.Minute), duration: true,
-			Hint:  "memory is used for every process that ended within this time; 30s suits most machines",
+			Hint:  "memory is used for every process that ended within this time; 1s suits all machines",
 			value: func(c *Config) int64 { return int64(c.Process.ExitGrace) },
 		},
 		{

@@ -82,6 +82,7 @@ func (t *Tracer) read() {
 			return
 		}
 		r.unwatched = 0
+		r.table.Expire(r.boot)
 		if time.Since(r.upkept) >= upkeepInterval {
 			r.upkeep(err != nil)
 		}
