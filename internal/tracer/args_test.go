@@ -262,3 +262,33 @@ func TestLongArgumentsAndEnvironmentTravelTogether(t *testing.T) {
 		t.Errorf("%d args of %d bytes, %d variables of %d bytes, flags %b", len(p.Args), bytesOf(p.Args), len(p.Env), bytesOf(p.Env), p.Flags)
 	}
 }
+
+func TestArgumentsOfAProcessThatRunsAlready(t *testing.T) {
+	path := install(t, filepath.Join(t.TempDir(), "prog"), pauseProgram())
+	args := []string{"prog", "", "new\nline", strings.Repeat("x", 100), "end", ""}
+	for name, tt := range map[string]struct {
+		limit int
+		want  []string
+		flags event.Flags
+	}{
+		"whole": {32 << 10, args, 0},
+		"cut":   {20, []string{"prog", "", "new\nline", "xxxxx"}, event.ArgsCut},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := bare(path)
+			cmd.Args = args
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			r := recordExecs(t, func(c *config.Process) { c.MaxArgsSize = tt.limit })
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // it was killed, which Wait calls an error
+			p := r.waitExit(cmd.Process.Pid).Process
+			if !slices.Equal(p.Args, tt.want) || p.ArgsCount != len(args) || p.ArgsBytes != bytesOf(args) || p.Flags != tt.flags {
+				t.Errorf("args %q (%d of %d bytes), flags %b", p.Args, p.ArgsCount, p.ArgsBytes, p.Flags)
+			}
+		})
+	}
+}

@@ -98,6 +98,13 @@ func checkHost(t *testing.T, p *event.Process, host *[len(namespaceFiles)]uint32
 	}
 }
 
+func TestHostIsWhatTheKernelBeganWith(t *testing.T) {
+	r := recordExecs(t)
+	if got, want := inOrder(&r.host), namespacesOf(t, kernelThread); got != want {
+		t.Errorf("the host has %v, want %v", got, want)
+	}
+}
+
 func TestNamespacesForChildrenDifferFromTheirOwn(t *testing.T) {
 	r := recordExecs(t)
 	path := install(t, t.TempDir()+"/prog", pauseProgram())

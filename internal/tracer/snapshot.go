@@ -27,6 +27,7 @@ func (t *Tracer) snapshot() (map[event.ID]bool, error) {
 		return nil, err
 	}
 	var tasks []decode.Record
+	hostKnown := false
 	for len(b) > 0 {
 		size, err := decode.Size(b)
 		if err != nil {
@@ -41,8 +42,10 @@ func (t *Tracer) snapshot() (map[event.ID]bool, error) {
 			t.cgroups.add(r.Cgroup.ID, r.Cgroup.Path)
 			continue
 		}
-		if r.KernelThread {
-			t.host = r.Process.Namespaces // the kernel's own are those that the host began with
+		if r.KernelThread && !hostKnown {
+			// The first one is kthreadd, whose namespaces are those that the host began with. Another, kdevtmpfs, has a mount
+			// namespace of its own.
+			t.host, hostKnown = r.Process.Namespaces, true
 		}
 		tasks = append(tasks, r)
 	}
@@ -66,12 +69,12 @@ func (t *Tracer) readArgs(p *event.Process) {
 		return
 	}
 	p.ArgsBytes = len(b)
+	p.ArgsCount = bytes.Count(bytes.TrimSuffix(b, []byte{0}), []byte{0}) + 1
 	if len(b) > t.cfg.MaxArgsSize {
 		b = b[:t.cfg.MaxArgsSize]
 		p.Flags |= event.ArgsCut
 	}
 	p.Args = strings.Split(string(bytes.TrimSuffix(b, []byte{0})), "\x00")
-	p.ArgsCount = len(p.Args)
 }
 
 // complete fills in what the kernel's records do not hold.
