@@ -4,7 +4,7 @@ package receiver
 
 import (
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -57,7 +57,13 @@ type attr struct {
 	name string
 	// when tells whether the attribute is there. Nil stands for always.
 	when func(*record) bool
-	set  func(*record, pcommon.Value)
+	// One of these gives the value. A text is there when it is not empty; without any of them the value is true.
+	text   func(*record) string
+	number func(*record) int64
+	double func(*record) float64
+	list   func(*record) []string
+
+	bit presence // its place in a schema
 }
 
 // group is attributes of which none is there unless when says so; nil when each is to be asked.
@@ -71,28 +77,29 @@ type record struct {
 	*converter
 	e *event.Event
 	p *event.Process
-	// name is the attribute that is being set.
-	name string
+	// values are those of the attributes that the record has, in the order of its schema.
+	values [maxAttrs]value
 	// The attributes with these properties, in the order in which they were set.
 	escaped, truncated, unreadable []string
 }
 
-// text sets v to s, escaped when it is not valid UTF-8.
-func (r *record) text(v pcommon.Value, s string) {
+// setText sets v, the value of the attribute name, to s; escaped when it is not valid UTF-8.
+func (r *record) setText(v pcommon.Value, name, s string) {
 	s, escaped := validText(s)
 	if escaped {
-		r.escaped = append(r.escaped, r.name)
+		r.escaped = append(r.escaped, name)
 	}
 	v.SetStr(s)
 }
 
-// texts sets v to a list. When one element must be escaped all are, so that a reader knows how to take each.
-func (r *record) texts(v pcommon.Value, list []string) {
+// setList sets v, the value of the attribute name, to a list. When one element must be escaped all are, so that a reader
+// knows how to take each.
+func (r *record) setList(v pcommon.Value, name string, list []string) {
 	escape := false
 	for _, s := range list {
-		if !utf8.ValidString(s) {
+		if !isValid(s) {
 			escape = true
-			r.escaped = append(r.escaped, r.name)
+			r.escaped = append(r.escaped, name)
 			break
 		}
 	}
@@ -109,52 +116,34 @@ func (r *record) texts(v pcommon.Value, list []string) {
 // has tells whether the process has one of flags.
 func (r *record) has(flags event.Flags) bool { return r.p.Flags&flags != 0 }
 
-// put puts those of attributes that are there into m.
-func put(r *record, m pcommon.Map, attributes []attr) {
-	for i := range attributes {
-		if a := &attributes[i]; a.when(r) {
-			r.name = a.name
-			a.set(r, m.PutEmpty(a.name))
-		}
-	}
-}
-
 // processAttributes are on each record about a process.
 var processAttributes = []attr{
-	{name: attrExecID, set: func(r *record, v pcommon.Value) { v.SetStr(r.execID(r.p.ID)) }},
-	{name: "ringside.process.parent_exec_id", when: hasParent, set: func(r *record, v pcommon.Value) { v.SetStr(r.execID(r.p.Parent)) }},
+	text(attrExecID, func(r *record) string { return r.execID(r.p.ID) }),
+	{name: "ringside.process.parent_exec_id", when: hasParent, text: func(r *record) string { return r.execID(r.p.Parent) }},
 	integer("process.pid", nil, func(r *record) int64 { return int64(r.p.ID.PID) }),
 	integer("process.parent_pid", hasParent, func(r *record) int64 { return int64(r.p.Parent.PID) }),
 	integer("process.vpid",
 		func(r *record) bool { return r.p.VPID != 0 },
 		func(r *record) int64 { return int64(r.p.VPID) }),
-	optional(attrPath, func(r *record) string { return r.p.File.Path }),
-	{
-		name: "process.executable.name",
-		when: func(r *record) bool { return r.p.File.Path != "" },
-		set: func(r *record, v pcommon.Value) {
-			r.text(v, r.p.File.Path[strings.LastIndexByte(r.p.File.Path, '/')+1:])
-		},
-	},
-	{name: attrArgs, set: func(r *record, v pcommon.Value) { r.texts(v, r.p.Args) }},
+	text(attrPath, func(r *record) string { return r.p.File.Path }),
+	text("process.executable.name", func(r *record) string { return r.p.File.Path[strings.LastIndexByte(r.p.File.Path, '/')+1:] }),
+	{name: attrArgs, list: func(r *record) []string { return r.p.Args }},
 	integer("process.args_count", nil, func(r *record) int64 { return int64(r.p.ArgsCount) }),
-	optional(attrCwd, func(r *record) string { return r.p.Cwd }),
-	{name: "process.creation.time", set: func(r *record, v pcommon.Value) {
-		v.SetStr(r.timestamp(r.p.StartTime.Unix(), r.p.StartTime.Nanosecond()))
-	}},
+	text(attrCwd, func(r *record) string { return r.p.Cwd }),
+	text("process.creation.time", func(r *record) string {
+		return r.timestamp(r.p.StartTime.Unix(), r.p.StartTime.Nanosecond())
+	}),
 	integer("process.user.id", nil, func(r *record) int64 { return int64(r.p.Cred.EUID) }),
-	optional("process.user.name", func(r *record) string { return r.p.UserName }),
+	text("process.user.name", func(r *record) string { return r.p.UserName }),
 	integer("process.real_user.id", nil, func(r *record) int64 { return int64(r.p.Cred.UID) }),
 	{
 		name: "ringside.process.creator_exec_id",
 		when: func(r *record) bool { return r.p.Creator != r.p.Parent && !r.p.Creator.IsZero() },
-		set:  func(r *record, v pcommon.Value) { v.SetStr(r.execID(r.p.Creator)) },
+		text: func(r *record) string { return r.execID(r.p.Creator) },
 	},
-	{
-		name: "ringside.process.args_size",
-		when: func(r *record) bool { return r.has(event.ArgsCut) },
-		set:  func(r *record, v pcommon.Value) { v.SetInt(int64(r.p.ArgsBytes)) },
-	},
+	integer("ringside.process.args_size",
+		func(r *record) bool { return r.has(event.ArgsCut) },
+		func(r *record) int64 { return int64(r.p.ArgsBytes) }),
 }
 
 // forkedAttributes are on the records about a process that may not have executed anything.
@@ -164,50 +153,51 @@ var forkedAttributes = []attr{
 
 // lossAttributes are on the records about lost events.
 var lossAttributes = []attr{
-	{name: "ringside.loss.stage", set: func(r *record, v pcommon.Value) { r.text(v, string(r.e.Lost.Stage)) }},
+	text("ringside.loss.stage", func(r *record) string { return string(r.e.Lost.Stage) }),
 	integer("ringside.loss.count", nil, func(r *record) int64 { return int64(r.e.Lost.Count) }),
 	{
 		name: "ringside.loss.event",
 		when: func(r *record) bool { return r.e.Lost.Event != 0 },
-		set:  func(r *record, v pcommon.Value) { v.SetStr(eventName(r.e.Lost.Event)) },
+		text: func(r *record) string { return eventName(r.e.Lost.Event) },
 	},
-	optional("ringside.loss.policy", func(r *record) string { return r.e.Lost.Policy }),
+	text("ringside.loss.policy", func(r *record) string { return r.e.Lost.Policy }),
 }
 
-// qualityAttributes tell of the attributes that were set before them.
-var qualityAttributes = []attr{
-	namesOf(attrEscaped, func(r *record) []string { return r.escaped }),
-	namesOf(attrTruncated, func(r *record) []string { return r.truncated }),
-	namesOf(attrUnreadable, func(r *record) []string { return r.unreadable }),
+// putQuality puts what is to be told of the attributes that are there.
+func (r *record) putQuality(m pcommon.Map) {
+	for _, quality := range []struct {
+		name  string
+		names *[]string
+	}{
+		{attrEscaped, &r.escaped},
+		{attrTruncated, &r.truncated},
+		{attrUnreadable, &r.unreadable},
+	} {
+		if len(*quality.names) > 0 {
+			r.setList(m.PutEmpty(quality.name), quality.name, *quality.names)
+		}
+	}
 }
 
 // hasParent tells whether the parent is known.
 func hasParent(r *record) bool { return !r.p.Parent.IsZero() }
 
+// text is a text that is there when it is not empty.
+func text(name string, value func(*record) string) attr {
+	return attr{name: name, text: value}
+}
+
 // boolean is an attribute that is there, and true, when holds says so.
 func boolean(name string, holds func(*record) bool) attr {
-	return attr{name: name, when: holds, set: func(_ *record, v pcommon.Value) { v.SetBool(true) }}
+	return attr{name: name, when: holds}
 }
 
-// integer is an attribute that is there when holds says so, always when that is nil.
+// integer is a number that is there when holds says so, always when that is nil.
 func integer(name string, holds func(*record) bool, value func(*record) int64) attr {
-	return attr{name: name, when: holds, set: func(r *record, v pcommon.Value) { v.SetInt(value(r)) }}
+	return attr{name: name, when: holds, number: value}
 }
 
-// optional is a text that is there when it is not empty.
-func optional(name string, value func(*record) string) attr {
-	return attr{
-		name: name,
-		when: func(r *record) bool { return value(r) != "" },
-		set:  func(r *record, v pcommon.Value) { r.text(v, value(r)) },
-	}
-}
-
-// namesOf is a list of attribute names that is there when it is not empty.
-func namesOf(name string, names func(*record) []string) attr {
-	return attr{
-		name: name,
-		when: func(r *record) bool { return len(names(r)) > 0 },
-		set:  func(r *record, v pcommon.Value) { r.texts(v, names(r)) },
-	}
+// seconds is a time in seconds that is there when holds says so, always when that is nil.
+func seconds(name string, holds func(*record) bool, value func(*record) time.Duration) attr {
+	return attr{name: name, when: holds, double: func(r *record) float64 { return value(r).Seconds() }}
 }

@@ -6,8 +6,6 @@ import (
 	"math"
 	"strconv"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-
 	"github.com/ringside-otel/ringside/internal/event"
 )
 
@@ -42,8 +40,8 @@ var execAttributes = []attr{
 	integer("process.session_leader.pid",
 		func(r *record) bool { return r.p.SessionPID != 0 },
 		func(r *record) int64 { return int64(r.p.SessionPID) }),
-	optional("ringside.process.tty", func(r *record) string { return r.p.TTY }),
-	optional("process.linux.cgroup", func(r *record) string { return r.p.CgroupPath }),
+	text("ringside.process.tty", func(r *record) string { return r.p.TTY }),
+	text("process.linux.cgroup", func(r *record) string { return r.p.CgroupPath }),
 	integer("ringside.process.cgroup.id",
 		func(r *record) bool { return r.p.CgroupPath == "" && r.p.CgroupID != 0 },
 		func(r *record) int64 { return int64(r.p.CgroupID) }),
@@ -56,11 +54,11 @@ var execAttributes = []attr{
 	capabilitySet("ringside.process.capabilities.effective",
 		func(r *record) bool { return r.p.Cred.Effective != 0 },
 		func(c *event.Cred) uint64 { return c.Effective }),
-	optional("ringside.process.executable.sha256", func(r *record) string { return r.e.Digest.SHA256 }),
-	optional("ringside.process.executable.sha256_missing", func(r *record) string { return r.e.Digest.Missing }),
-	optional("process.executable.build_id.gnu", func(r *record) string { return r.e.Digest.BuildID }),
-	optional("process.executable.build_id.go", func(r *record) string { return r.e.Digest.GoBuild }),
-	optional(attrParentPath, func(r *record) string {
+	text("ringside.process.executable.sha256", func(r *record) string { return r.e.Digest.SHA256 }),
+	text("ringside.process.executable.sha256_missing", func(r *record) string { return r.e.Digest.Missing }),
+	text("process.executable.build_id.gnu", func(r *record) string { return r.e.Digest.BuildID }),
+	text("process.executable.build_id.go", func(r *record) string { return r.e.Digest.GoBuild }),
+	text(attrParentPath, func(r *record) string {
 		if r.e.Parent == nil {
 			return ""
 		}
@@ -69,16 +67,16 @@ var execAttributes = []attr{
 	{
 		name: attrParentLine,
 		when: func(r *record) bool { return r.e.Parent != nil },
-		set:  (*record).parentLine,
+		text: (*record).parentLine,
 	},
-	optional("ringside.process.executable.given_path", func(r *record) string {
+	text("ringside.process.executable.given_path", func(r *record) string {
 		if r.p.Given == r.p.File.Path {
 			return ""
 		}
 		return r.p.Given
 	}),
-	optional(attrScript, func(r *record) string { return r.p.Script }),
-	optional("ringside.process.script.interpreter", func(r *record) string { return r.p.Interp }),
+	text(attrScript, func(r *record) string { return r.p.Script }),
+	text("ringside.process.script.interpreter", func(r *record) string { return r.p.Interp }),
 	integer("ringside.process.exec.thread_id",
 		func(r *record) bool { return r.p.TID != r.p.ID.PID && r.p.TID != 0 },
 		func(r *record) int64 { return int64(r.p.TID) }),
@@ -87,14 +85,15 @@ var execAttributes = []attr{
 // fileAttributes tell of a file that is known.
 var fileAttributes = []attr{
 	integer("ringside.process.executable.inode", nil, func(r *record) int64 { return int64(r.p.File.Ino) }),
-	{name: "ringside.process.executable.device", set: func(r *record, v pcommon.Value) {
-		r.scratch = appendDevice(r.scratch[:0], r.p.File.Dev)
-		v.SetStr(r.keep(r.scratch))
-	}},
-	integer("ringside.process.executable.size", nil, func(r *record) int64 { return r.p.File.Size }),
-	{name: "ringside.process.executable.changed", set: func(r *record, v pcommon.Value) {
-		v.SetStr(r.timestamp(r.p.File.CTimeSec, int(r.p.File.CTimeNsec)))
-	}},
+	text("ringside.process.executable.device", func(r *record) string {
+		return r.made(appendDevice(r.arena, r.p.File.Dev))
+	}),
+	integer("ringside.process.executable.size", hasNoDigest, func(r *record) int64 { return r.p.File.Size }),
+	{
+		name: "ringside.process.executable.changed",
+		when: hasNoDigest,
+		text: func(r *record) string { return r.timestamp(r.p.File.CTimeSec, int(r.p.File.CTimeNsec)) },
+	},
 	integer("ringside.process.executable.links",
 		func(r *record) bool { return r.p.File.Links != 1 },
 		func(r *record) int64 { return int64(r.p.File.Links) }),
@@ -107,12 +106,14 @@ var fileAttributes = []attr{
 	{
 		name: "ringside.process.executable.mode",
 		when: func(r *record) bool { return r.p.File.Mode&permissionBits != usualMode },
-		set: func(r *record, v pcommon.Value) {
-			r.scratch = appendMode(r.scratch[:0], r.p.File.Mode)
-			v.SetStr(r.keep(r.scratch))
+		text: func(r *record) string {
+			return r.made(appendMode(r.arena, r.p.File.Mode))
 		},
 	},
 }
+
+// hasNoDigest tells whether the content of the file must be told by other means.
+func hasNoDigest(r *record) bool { return r.e.Digest.SHA256 == "" }
 
 // flagAttributes are those that stand for flags.
 var flagAttributes = []attr{
@@ -122,7 +123,7 @@ var flagAttributes = []attr{
 	{
 		name: "ringside.process.gained",
 		when: func(r *record) bool { return r.has(event.SetUID | event.SetGID | event.FileCaps) },
-		set:  func(r *record, v pcommon.Value) { r.texts(v, gained(r.p.Flags)) },
+		list: func(r *record) []string { return gained(r.p.Flags) },
 	},
 	boolean("ringside.process.secure_exec", func(r *record) bool { return r.has(event.SecureExec) }),
 	boolean("ringside.process.no_new_privs", func(r *record) bool { return r.has(event.NoNewPrivs) }),
@@ -171,15 +172,14 @@ var credentialAttributes = []attr{
 	{
 		name: "ringside.process.seccomp.mode",
 		when: func(r *record) bool { return r.p.Cred.Seccomp != 0 },
-		set: func(r *record, v pcommon.Value) {
+		text: func(r *record) string {
 			switch r.p.Cred.Seccomp {
 			case seccompStrict:
-				v.SetStr("strict")
+				return "strict"
 			case seccompFilter:
-				v.SetStr("filter")
-			default: // a mode that a later kernel has
-				v.SetStr(strconv.Itoa(int(r.p.Cred.Seccomp)))
+				return "filter"
 			}
+			return strconv.Itoa(int(r.p.Cred.Seccomp)) // a mode that a later kernel has
 		},
 	},
 }
@@ -220,31 +220,30 @@ func namespace(kind string, bit uint, inode func(*event.Namespaces) uint32) attr
 
 // capabilitySet is a set of capabilities that is there when holds says so.
 func capabilitySet(name string, holds func(*record) bool, set func(*event.Cred) uint64) attr {
-	return attr{name: name, when: holds, set: func(r *record, v pcommon.Value) { r.capabilities(v, set(&r.p.Cred)) }}
+	return attr{name: name, when: holds, text: func(r *record) string { return r.capabilities(set(&r.p.Cred)) }}
 }
 
-// capabilities sets v to a set in the form of /proc/PID/status.
-func (r *record) capabilities(v pcommon.Value, set uint64) {
-	r.scratch = r.scratch[:0]
+// capabilities returns a set in the form of /proc/PID/status.
+func (r *record) capabilities(set uint64) string {
+	b := r.arena
 	for shift := 60; shift >= 0; shift -= 4 {
-		r.scratch = append(r.scratch, hexDigits[set>>shift&15])
+		b = append(b, hexDigits[set>>shift&15])
 	}
-	v.SetStr(r.keep(r.scratch))
+	return r.made(b)
 }
 
-// parentLine sets v to the parent's arguments as one line, and notes when that is not all.
-func (r *record) parentLine(v pcommon.Value) {
+// parentLine returns the parent's arguments as one line, and notes when that is not all.
+func (r *record) parentLine() string {
 	parent := r.e.Parent
-	line := appendArgs(r.scratch[:0], parent.Args, maxParentLine+1)
-	r.scratch = line
-	whole := len(line) <= maxParentLine
-	v.SetStr(r.keep(cutLine(line, maxParentLine)))
-	if !whole || parent.Flags&event.ArgsCut != 0 {
-		r.truncated = append(r.truncated, r.name)
+	start := len(r.arena)
+	b := appendArgs(r.arena, parent.Args, start+maxParentLine+1)
+	if len(b)-start > maxParentLine || parent.Flags&event.ArgsCut != 0 {
+		r.truncated = append(r.truncated, attrParentLine)
 	}
 	if parent.Flags&event.ArgsUnreadable != 0 {
-		r.unreadable = append(r.unreadable, r.name)
+		r.unreadable = append(r.unreadable, attrParentLine)
 	}
+	return r.made(b[:start+len(cutLine(b[start:], maxParentLine))])
 }
 
 // gained lists what the executed file gave to the process.

@@ -5,7 +5,6 @@ package receiver
 import (
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"golang.org/x/sys/unix"
 
 	"github.com/ringside-otel/ringside/internal/event"
@@ -29,11 +28,6 @@ var exitAttributes = []attr{
 		func(r *record) bool { return r.e.Exit.Signal != 0 },
 		func(r *record) int64 { return int64(r.e.Exit.Signal) }),
 	boolean("ringside.process.exit.core_dumped", func(r *record) bool { return r.e.Exit.CoreDumped }),
-}
-
-// seconds is a time in seconds that is there when holds says so, always when that is nil.
-func seconds(name string, holds func(*record) bool, value func(*record) time.Duration) attr {
-	return attr{name: name, when: holds, set: func(r *record, v pcommon.Value) { v.SetDouble(value(r).Seconds()) }}
 }
 
 // crashed tells whether a process ended because of a fault of its own.

@@ -28,25 +28,21 @@ func (d *dates) append(b []byte, sec int64, nsec int) []byte {
 	if cached.day != day || cached.date == "" {
 		cached.day, cached.date = day, time.Unix(day*secondsPerDay, 0).UTC().Format("2006-01-02T")
 	}
+	start := len(b)
+	b = append(append(b, cached.date...), "00:00:00.000000000Z"...)
+	clock := b[start+len(cached.date):]
 	s := uint(sec)
-	b = append(b, cached.date...)
-	b = appendDigits(b, s/3600, 2)
-	b = append(b, ':')
-	b = appendDigits(b, s/60%60, 2)
-	b = append(b, ':')
-	b = appendDigits(b, s%60, 2)
-	b = append(b, '.')
-	b = appendDigits(b, uint(nsec), 9)
-	return append(b, 'Z')
+	digits(clock[0:2], s/3600)
+	digits(clock[3:5], s/60%60)
+	digits(clock[6:8], s%60)
+	digits(clock[9:18], uint(nsec))
+	return b
 }
 
-// appendDigits appends the last n decimal digits of v.
-func appendDigits(b []byte, v uint, n int) []byte {
-	const zeros = "000000000"
-	b = append(b, zeros[:n]...)
-	for i := len(b) - 1; n > 0; n, i = n-1, i-1 {
-		b[i] += byte(v % 10)
+// digits writes the last digits of v, as many as there is room for.
+func digits(room []byte, v uint) {
+	for i := len(room) - 1; i >= 0; i-- {
+		room[i] = '0' + byte(v%10)
 		v /= 10
 	}
-	return b
 }

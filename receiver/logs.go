@@ -5,6 +5,7 @@ package receiver
 import (
 	"strings"
 	"time"
+	"unsafe"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -17,7 +18,7 @@ const (
 	// schemaURL tells which version of the semantic conventions the names come from.
 	schemaURL = "https://opentelemetry.io/schemas/1.44.0"
 	// textPerRecord is about how many bytes of text a record needs that are not in the event: IDs, times, body.
-	textPerRecord = 384
+	textPerRecord = 256
 )
 
 // converter turns events into log records. It is not safe for concurrent use; what it returns does not refer to it.
@@ -31,13 +32,11 @@ type converter struct {
 	// environment maps the name of a variable to that of its attribute.
 	environment map[string]string
 
-	// texts collects the text that is made for one batch. What is cut out of it stays valid when it grows.
-	texts strings.Builder
-	// scratch is for rendering, and never kept.
-	scratch []byte
-	dates   dates
-	record  record
-	groups  groups
+	// arena is where the text that is made for the records of a batch is put, one behind the other: see made.
+	arena  []byte
+	dates  dates
+	record record
+	groups groups
 }
 
 func newConverter(h *host, version string, environment []string) *converter {
@@ -63,8 +62,7 @@ func newConverter(h *host, version string, environment []string) *converter {
 func (c *converter) convert(batch []event.Event) plog.Logs {
 	logs := plog.NewLogs()
 	c.groups.reset(logs, c)
-	c.texts = strings.Builder{} // the text of the batch before belongs to its records
-	c.texts.Grow(textPerRecord * len(batch))
+	c.arena = make([]byte, 0, textPerRecord*len(batch)) // the arena of the batch before belongs to its records
 	observed := pcommon.NewTimestampFromTime(time.Now())
 	for i := range batch {
 		e := &batch[i]
@@ -89,8 +87,7 @@ func (c *converter) fill(lr plog.LogRecord, e *event.Event) {
 	lr.SetTimestamp(pcommon.NewTimestampFromTime(e.Time))
 	lr.SetEventName(eventName(e.Kind))
 	setSeverity(lr, e)
-	c.scratch = appendBody(c.scratch[:0], e)
-	lr.Body().SetStr(c.keep(c.scratch))
+	lr.Body().SetStr(c.made(appendBody(c.arena, e)))
 
 	m := lr.Attributes()
 	switch e.Kind {
@@ -107,7 +104,7 @@ func (c *converter) fill(lr plog.LogRecord, e *event.Event) {
 	if r.p != nil {
 		r.judge()
 	}
-	put(r, m, qualityAttributes)
+	r.putQuality(m)
 }
 
 // setSeverity sets how serious e is: a crash is a warning, and missing data an error.
@@ -125,7 +122,13 @@ func setSeverity(lr plog.LogRecord, e *event.Event) {
 
 // judge notes which attributes are not whole.
 func (r *record) judge() {
+	const troubles = event.PathCut | event.CwdCut | event.ArgsCut | event.EnvCut |
+		event.ArgsUnreadable | event.EnvUnreadable | event.PathUnreadable | event.IsScript
 	exec := r.e.Kind == event.Exec
+	if !r.has(troubles) && r.p.File.Path != "" && r.p.Cwd != "" &&
+		(!exec || r.p.Namespaces.Mnt != 0 && (r.e.Parent == nil || r.e.Parent.File.Path != "")) {
+		return // nearly always
+	}
 	for _, cut := range []struct {
 		flag event.Flags
 		name string
@@ -170,29 +173,27 @@ func (r *record) variables(m pcommon.Map) {
 		}
 		// getenv takes the first, and so does this.
 		if v, again := m.GetOrPutEmpty(key); !again {
-			r.name = key
-			r.text(v, value)
+			r.setText(v, key, value)
 		}
 	}
 }
 
-// keep returns a string with the content of b that stays valid.
-func (c *converter) keep(b []byte) string {
-	start := c.texts.Len()
-	c.texts.Write(b)
-	return c.texts.String()[start:]
+// made returns, as a string, what extended has more than the arena, and makes extended the arena. The text is not copied: the
+// bytes of an arena are never written again, and when append moves an arena the old one stays where it is for its strings.
+func (c *converter) made(extended []byte) string {
+	text := extended[len(c.arena):]
+	c.arena = extended
+	return unsafe.String(unsafe.SliceData(text), len(text))
 }
 
 // execID returns the exec_id of id.
 func (c *converter) execID(id event.ID) string {
-	c.scratch = c.host.node.AppendExecID(c.scratch[:0], id)
-	return c.keep(c.scratch)
+	return c.made(c.host.node.AppendExecID(c.arena, id))
 }
 
 // timestamp returns a time since the epoch as ISO 8601.
 func (c *converter) timestamp(sec int64, nsec int) string {
-	c.scratch = c.dates.append(c.scratch[:0], sec, nsec)
-	return c.keep(c.scratch)
+	return c.made(c.dates.append(c.arena, sec, nsec))
 }
 
 // groups finds the records of a container within the logs of a batch.

@@ -217,11 +217,20 @@ func TestWhatIsLeftOut(t *testing.T) {
 	for _, name := range []string{
 		"process.parent_pid", "ringside.process.parent_exec_id", "ringside.process.parent.executable.path", attrParentLine, "process.vpid",
 		"process.session_leader.pid", "process.user.name", "ringside.process.executable.inode", "ringside.process.executable.device",
-		"ringside.process.executable.size", "ringside.process.executable.changed", "ringside.process.login_user.id",
-		"ringside.process.audit_session.id",
+		"ringside.process.login_user.id", "ringside.process.audit_session.id",
 	} {
 		assert.Contains(t, plain, name)
 		assert.NotContains(t, bare, name)
+	}
+
+	unhashed := plainExec()
+	unhashed.Digest = event.Digest{Missing: "too_large"}
+	for _, name := range []string{"ringside.process.executable.size", "ringside.process.executable.changed"} {
+		assert.NotContains(t, plain, name)
+		assert.Contains(t, attributesOf(unhashed), name)
+		unknown := unhashed
+		unknown.Process = orphan.Process
+		assert.NotContains(t, attributesOf(unknown), name)
 	}
 
 	none := plainExec()

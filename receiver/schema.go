@@ -3,6 +3,8 @@
 package receiver
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
@@ -14,8 +16,7 @@ const maxLayouts = 256
 // A map of pdata looks through all its keys whenever one is put. A schema therefore keeps, for each combination of attributes that
 // it met, a map with these keys in order; a record gets a copy of it, and its values are filled in by position.
 type schema struct {
-	attrs  []attr
-	groups []span
+	groups []group
 	known  map[presence]*layout
 	last   *layout
 }
@@ -23,46 +24,41 @@ type schema struct {
 // presence has a bit for each attribute of a schema.
 type presence [2]uint64
 
-// span is the place of a group in the attributes of a schema.
-type span struct {
-	when     func(*record) bool
-	from, to int
-}
+// maxAttrs is how many attributes a record can have.
+const maxAttrs = 64 * len(presence{})
 
 // layout is one combination of attributes.
 type layout struct {
 	presence presence
-	attrs    []*attr
-	keys     pcommon.Map // their names, without values
+	keys     pcommon.Map // the names, without values
 }
 
+// newSchema returns a schema with the attributes of groups, in their order.
 func newSchema(groups ...group) *schema {
 	s := &schema{known: map[presence]*layout{}}
+	n := 0
 	for _, g := range groups {
-		from := len(s.attrs)
-		s.attrs = append(s.attrs, g.attrs...)
-		s.groups = append(s.groups, span{when: g.when, from: from, to: len(s.attrs)})
-	}
-	if limit := 64 * len(presence{}); len(s.attrs) > limit {
-		panic("receiver: a record can have more attributes than presence has bits")
+		g.attrs = slices.Clone(g.attrs) // another schema may have the same, at other places
+		for i := range g.attrs {
+			g.attrs[i].bit[n/64] = 1 << (n % 64)
+			n++
+		}
+		s.groups = append(s.groups, g)
 	}
 	s.last = s.layout(presence{})
 	return s
 }
 
+// value is the value of an attribute of a record.
+type value struct {
+	attr   *attr
+	text   string
+	number int64
+}
+
 // fill puts the attributes of r into m, in place of what it holds.
 func (s *schema) fill(r *record, m pcommon.Map) {
-	var present presence
-	for _, g := range s.groups {
-		if g.when != nil && !g.when(r) {
-			continue
-		}
-		for i := g.from; i < g.to; i++ {
-			if when := s.attrs[i].when; when == nil || when(r) {
-				present[i/64] |= 1 << (i % 64)
-			}
-		}
-	}
+	present := s.collect(r)
 	l := s.last
 	if l.presence != present {
 		l = s.layout(present)
@@ -71,11 +67,51 @@ func (s *schema) fill(r *record, m pcommon.Map) {
 	l.keys.CopyTo(m)
 	i := 0
 	for _, v := range m.All() {
-		a := l.attrs[i]
-		r.name = a.name
-		a.set(r, v)
+		value := &r.values[i]
 		i++
+		switch a := value.attr; {
+		case a.text != nil:
+			r.setText(v, a.name, value.text)
+		case a.number != nil:
+			v.SetInt(value.number)
+		case a.double != nil:
+			v.SetDouble(a.double(r))
+		case a.list != nil:
+			r.setList(v, a.name, a.list(r))
+		default:
+			v.SetBool(true)
+		}
 	}
+}
+
+// collect puts the attributes that r has into r.values, with those values that decide about it, and tells which they are.
+func (s *schema) collect(r *record) (present presence) {
+	n := 0
+	for i := range s.groups {
+		g := &s.groups[i]
+		if g.when != nil && !g.when(r) {
+			continue
+		}
+		for i := range g.attrs {
+			a := &g.attrs[i]
+			if a.when != nil && !a.when(r) {
+				continue
+			}
+			value := &r.values[n]
+			if a.text != nil {
+				if value.text = a.text(r); value.text == "" {
+					continue
+				}
+			} else if a.number != nil {
+				value.number = a.number(r)
+			}
+			value.attr = a
+			n++
+			present[0] |= a.bit[0]
+			present[1] |= a.bit[1]
+		}
+	}
+	return present
 }
 
 // layout returns the layout of a combination of attributes.
@@ -84,10 +120,11 @@ func (s *schema) layout(present presence) *layout {
 		return l
 	}
 	l := &layout{presence: present, keys: pcommon.NewMap()}
-	for i := range s.attrs {
-		if present[i/64]&(1<<(i%64)) != 0 {
-			l.attrs = append(l.attrs, &s.attrs[i])
-			l.keys.PutEmpty(s.attrs[i].name)
+	for _, g := range s.groups {
+		for _, a := range g.attrs {
+			if present[0]&a.bit[0]|present[1]&a.bit[1] != 0 {
+				l.keys.PutEmpty(a.name)
+			}
 		}
 	}
 	if len(s.known) >= maxLayouts {

@@ -13,10 +13,35 @@ const hexDigits = "0123456789abcdef"
 // validText returns s itself when it is valid UTF-8, and otherwise an escaped form of it and true. A protobuf string
 // that is not valid UTF-8 makes receivers refuse the whole batch it is in.
 func validText(s string) (text string, escaped bool) {
-	if utf8.ValidString(s) {
+	if isValid(s) {
 		return s, false
 	}
 	return escapeText(s), true
+}
+
+// isValid tells whether s is valid UTF-8. It looks at eight bytes at a time, since nearly all text is short and ASCII.
+func isValid(s string) bool {
+	const high = 0x8080808080808080
+	if len(s) < 8 {
+		var all byte
+		for i := range len(s) {
+			all |= s[i]
+		}
+		return all < utf8.RuneSelf || utf8.ValidString(s)
+	}
+	for rest := s; len(rest) > 8; rest = rest[8:] {
+		if word(rest)&high != 0 {
+			return utf8.ValidString(s)
+		}
+	}
+	return word(s[len(s)-8:])&high == 0 || utf8.ValidString(s)
+}
+
+// word returns the first eight bytes of s.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // escapeText writes each byte that is not part of valid UTF-8 as \xNN, and each backslash twice so that the original can

@@ -23,6 +23,18 @@ func TestValidTextIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestInvalidByteIsFoundAnywhere(t *testing.T) {
+	for length := range 40 {
+		plain := strings.Repeat("x", length)
+		assert.True(t, isValid(plain), "%q", plain)
+		for at := range length {
+			assert.False(t, isValid(plain[:at]+"\xff"+plain[at+1:]), "%d of %d", at, length)
+		}
+		assert.True(t, isValid(plain+"é"), "%q", plain)
+		assert.False(t, isValid(plain+"é"[:1]), "%q", plain)
+	}
+}
+
 func TestInvalidTextIsEscaped(t *testing.T) {
 	for in, want := range map[string]string{
 		"\xff":             `\xff`,
