@@ -60,7 +60,8 @@ func (b *bench) launch(stdout io.Writer, overrides ...string) (*process, error) 
 
 // toFile are overrides that make the collector write OTLP protobuf to output.
 var toFile = []string{
-	"exporters::file::path: " + output, "exporters::file::format: proto", "service::pipelines::logs::exporters: [file]",
+	"exporters::file::path: " + output, "exporters::file::format: proto", "exporters::file::flush_interval: 200ms",
+	"service::pipelines::logs::exporters: [file]",
 }
 
 // log returns what the collector has logged.
@@ -101,7 +102,7 @@ func together(b *bench) (err error) {
 	if err := setStats(false); err != nil {
 		return err
 	}
-	processes := workload{processes: 2000 / b.scale, clone: vfork, execute: true}
+	processes := lives(2000 / b.scale)
 	// The first processes of a machine cost twice as much: memory is used for the first time.
 	if err := processes.run(nothing); err != nil {
 		return err
@@ -148,7 +149,7 @@ func together(b *bench) (err error) {
 
 // each returns what one of the processes costs the machine, over several rounds of the load.
 func (b *bench) each(what string, processes workload, run func() error) (float64, error) {
-	const rounds = 4 // the garbage collector runs in some of them
+	const rounds = 6 // the collector's garbage collector works in some of them
 	var sum float64
 	for range rounds {
 		n, err := difference(othersInstructions, run)
@@ -216,7 +217,7 @@ func residentMemory(b *bench) (err error) {
 	if _, err := p.memory(b, "after the start"); err != nil {
 		return err
 	}
-	if err := (workload{processes: 10_000 / b.scale, clone: vfork, execute: true}).run(nothing); err != nil {
+	if err := lives(10_000 / b.scale).run(nothing); err != nil {
 		return err
 	}
 	time.Sleep(time.Second)

@@ -37,7 +37,7 @@ func kernelPart(b *bench) (err error) {
 	if err := setStats(true); err != nil {
 		return err
 	}
-	processes := workload{processes: 100, clone: vfork, execute: true}
+	processes := lives(100)
 	// Caches of the kernel, and cgroups that are told once.
 	if err := processes.run(nothing); err != nil {
 		return err

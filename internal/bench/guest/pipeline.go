@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,57 +83,47 @@ func pipeline(b *bench) (err error) {
 		return err
 	}
 	return b.profiled(func() error {
-		return workload{processes: 10_000 / b.scale, clone: vfork, execute: true}.run(nothing)
+		return lives(10_000 / b.scale).run(nothing)
 	})
 }
 
 // events measures what an event costs. The kernel does not make an exec alone, so it is what is left of the life of a process.
+//
+// The garbage collector works now and then, and would be all in one figure or the other: it is switched off for the
+// figures, and what it costs a process is added in proportion to the memory that each kind of event takes.
 func (b *bench) events(c *counter) error {
 	// The digest is computed, the heap grows to its size.
-	if err := (workload{processes: 2000 / b.scale, clone: vfork, execute: true}).run(nothing); err != nil {
+	if err := c.settled(lives(2000 / b.scale)); err != nil {
 		return err
 	}
-	time.Sleep(time.Second)
+	collection, err := b.collection(c)
+	if err != nil {
+		return err
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	life, err := b.slope(1000, func(n int) (cost, error) {
-		return c.during(2*n+2, func() error { return (workload{processes: n, clone: vfork, execute: true}).run(nothing) })
+		return c.during(2*n+2, func() error { return lives(n).run(nothing) })
 	})
 	if err != nil {
 		return err
 	}
-	exit, err := b.slope(500, func(n int) (cost, error) {
-		crowd, err := workload{processes: n, clone: vfork, execute: true}.gather(pausing)
-		if err != nil {
-			return cost{}, err
-		}
-		time.Sleep(time.Second)
-		return c.during(n+1, crowd.end)
-	})
+	exit, err := b.slope(500, c.exits)
 	if err != nil {
 		return err
 	}
-	forked, err := b.slope(500, func(n int) (cost, error) {
-		var crowd *crowd
-		used, err := c.during(1, func() (err error) {
-			crowd, err = workload{processes: n, clone: fork}.gather()
-			return err
-		})
-		if err != nil {
-			return cost{}, err
-		}
-		err = crowd.end()
-		time.Sleep(time.Second)
-		return used, err
-	})
+	forked, err := b.slope(500, c.forks)
 	if err != nil {
 		return err
 	}
 	executed := life.minus(exit).minus(forked)
 	for _, part := range []struct {
 		what string
-		cost cost
-	}{{"fork, exec and exit", life}, {"exec", executed}, {"exit", exit}, {"fork", forked}} {
-		b.explain("user space, %s: %.0f instructions, %.2f allocations of %.0f bytes",
-			part.what, part.cost.instructions, part.cost.allocations, part.cost.bytes)
+		cost *cost
+	}{{"fork", &forked}, {"exec", &executed}, {"exit", &exit}, {"fork, exec and exit", &life}} {
+		share := collection * part.cost.bytes / life.bytes
+		b.explain("user space, %s: %.0f instructions and %.0f for the garbage collector, %.2f allocations of %.0f bytes",
+			part.what, part.cost.instructions, share, part.cost.allocations, part.cost.bytes)
+		part.cost.instructions += share
 	}
 	b.report("user_exec", executed.instructions)
 	b.report("user_exit", exit.instructions)
@@ -139,6 +131,77 @@ func (b *bench) events(c *counter) error {
 	b.report("exec_allocations", executed.allocations)
 	b.report("exec_allocated", executed.bytes)
 	return nil
+}
+
+// lives are processes that are made, execute a program and end.
+func lives(n int) workload { return workload{processes: n, clone: vfork, execute: true} }
+
+// exits measures the ends of n processes that executed a program.
+func (c *counter) exits(n int) (cost, error) {
+	crowd, err := lives(n).gather(pausing)
+	if err != nil {
+		return cost{}, err
+	}
+	time.Sleep(settle)
+	return c.during(n+1, crowd.end)
+}
+
+// forks measures the making of n processes that execute nothing.
+func (c *counter) forks(n int) (cost, error) {
+	var crowd *crowd
+	used, err := c.during(1, func() (err error) {
+		crowd, err = workload{processes: n, clone: fork}.gather()
+		return err
+	})
+	if err != nil {
+		return cost{}, err
+	}
+	err = crowd.end()
+	time.Sleep(settle)
+	return used, err
+}
+
+// settled runs a load and waits until its events are delivered.
+func (c *counter) settled(w workload) error {
+	_, err := c.during(2*w.processes+2, func() error { return w.run(nothing) })
+	return err
+}
+
+// collection returns what the garbage collector costs the life of a process: over some whole rounds of its work, the difference to as much work with
+// the garbage collector off.
+func (b *bench) collection(c *counter) (float64, error) {
+	const rounds = 5
+	chunk := lives(250)
+	perLife := func(done func(chunks int) bool) (float64, error) {
+		chunks := 0
+		n, err := difference(ownInstructions, func() error {
+			for !done(chunks) {
+				if err := c.settled(chunk); err != nil {
+					return err
+				}
+				chunks++
+			}
+			return nil
+		})
+		return n / float64(chunks*chunk.processes), err
+	}
+	runtime.GC()
+	end := collections() + rounds
+	with, err := perLife(func(int) bool { return collections() >= end })
+	if err != nil {
+		return 0, err
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	without, err := perLife(func(chunks int) bool { return chunks >= 8 })
+	b.explain("user space, fork, exec and exit in chunks: %.0f instructions, without the garbage collector %.0f", with, without)
+	return with - without, err
+}
+
+// collections returns how many rounds the garbage collector has finished.
+func collections() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // slope returns the cost of one process: the difference between a load of n of them and one of three times as many.
