@@ -34,6 +34,9 @@ FUZZTIME  ?= 10s
 # Empty when there is no C compiler for the race detector.
 RACE      ?= -race
 PREFIX    ?= /usr/local
+# The heap is small, and records are short-lived: to let it grow to three times what lives, instead of twice, costs some 15 MB
+# and halves the work of the garbage collector, which is a quarter of all. The systemd unit does the same.
+GOGC      ?= 200
 
 # Packages whose tests load programs into a kernel: they run on each of KERNELS. All others run once.
 KERNEL_PACKAGES ?= ./internal/load ./internal/tracer $(if $(wildcard test),./test/...)
@@ -66,7 +69,7 @@ build: bin/ringside ## Build ./bin/ringside, the collector; needs Go only
 
 .PHONY: run
 run: bin/ringside ## Build it and run it on CONFIG (root): one line per event on stdout
-	@exec $(SUDO) ./bin/ringside --config $(CONFIG)
+	@exec $(SUDO) env GOGC=$(GOGC) ./bin/ringside --config $(CONFIG)
 
 .PHONY: install
 install: bin/ringside ## Install the collector, its configuration and the systemd unit under PREFIX (root)
