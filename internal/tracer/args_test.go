@@ -111,7 +111,7 @@ func TestArgumentsAboveTheLimitAreCut(t *testing.T) {
 		{"far above the default", 0, []string{"prog", longest, "end"}, []string{"prog", longest[:32<<10-len("prog\x00")]}},
 		{"many arguments", 0, append([]string{"p"}, slices.Repeat([]string{"1234567"}, 20000)...),
 			append([]string{"p"}, append(slices.Repeat([]string{"1234567"}, 4095), "123456")...)},
-		{"a small limit", 16, []string{"prog", "0123456789", "abc"}, []string{"prog", "0123456789"}},
+		{"a limit between arguments", 10, []string{"prog", "0123", "abc"}, []string{"prog", "0123"}},
 		{"a limit within an argument", 10, []string{"prog", "0123456789"}, []string{"prog", "01234"}},
 		{"a limit of odd size above a chunk", 5001, []string{"prog", longest}, []string{"prog", longest[:5001-len("prog\x00")]}},
 		{"the largest limit", 128 << 10, []string{longest, "end"}, []string{longest}},

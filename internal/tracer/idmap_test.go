@@ -71,6 +71,7 @@ func TestSetIDOnAnIDMappedMount(t *testing.T) {
 	ns := userNamespace(t, r, []syscall.SysProcIDMap{
 		{ContainerID: owner, HostID: mapped, Size: 1}, {ContainerID: owners, HostID: mappedGroup, Size: 1},
 	})
+	mount(t, "tmpfs", dir+"/source", "tmpfs", 0, "")
 	source := install(t, dir+"/source/prog", exitProgram())
 	if err := os.Chown(source, owner, owners); err != nil {
 		t.Fatal(err)
