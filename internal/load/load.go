@@ -49,10 +49,18 @@ func (o Options) check() error {
 
 // Process is the loaded part that follows processes.
 type Process struct {
-	objects bpf.ProcessObjects
+	objects objects
 	links   []link.Link
 	tasks   *link.Iter
 }
+
+// objects are all but the variables: those would keep their map mapped, and so in the kernel, until the garbage collector finds them.
+type objects struct {
+	bpf.ProcessPrograms
+	bpf.ProcessMaps
+}
+
+func (o *objects) Close() error { return errors.Join(o.ProcessPrograms.Close(), o.ProcessMaps.Close()) }
 
 // LoadProcess loads the programs for exec, exit and fork and attaches them. From then on the ring fills.
 func LoadProcess(o Options) (_ *Process, err error) {
