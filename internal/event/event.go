@@ -128,7 +128,7 @@ type File struct {
 	CTimeNsec uint32 //
 	Mode      uint16 // type and permission bits (S_IFMT included)
 	Links     uint32
-	UID, GID  uint32
+	UID, GID  uint32 // as the file system has them, not as an id-mapped mount shows them
 }
 
 // Flags are facts about an exec that are either so or not.

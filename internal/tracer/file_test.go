@@ -123,8 +123,10 @@ func TestFileIsToldAsStatTellsIt(t *testing.T) {
 		if err := unix.Mount(path, over, "", unix.MS_BIND, ""); err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Unmount(over, 0)
 		check(t, over, over, 0)
+		if err := unix.Unmount(over, 0); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("mount over a mount", func(t *testing.T) {
 		mount(t, "tmpfs", dir+"/twice", "tmpfs", 0, "")
@@ -197,7 +199,7 @@ func TestOverlayTellsWhichLayer(t *testing.T) {
 	}
 }
 
-func TestFileWithoutANameIsFlagged(t *testing.T) {
+func TestFileInMemoryOrDeletedIsFlagged(t *testing.T) {
 	r := recordExecs(t)
 	dir := t.TempDir()
 	t.Run("memory", func(t *testing.T) {
@@ -255,6 +257,11 @@ func TestFileWithoutANameIsFlagged(t *testing.T) {
 			t.Errorf("before it was deleted: flags %b, %+v", first.Flags, first.File)
 		}
 	})
+}
+
+func TestFileThatLostItsNameOrNeverHadOne(t *testing.T) {
+	r := recordExecs(t)
+	dir := t.TempDir()
 	t.Run("one of two names deleted", func(t *testing.T) {
 		path := install(t, dir+"/name", exitProgram())
 		if err := os.Link(path, dir+"/other"); err != nil {
@@ -285,11 +292,10 @@ func TestFileWithoutANameIsFlagged(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		ino := f
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		p := r.run(t, (&plan{FD: 3, Argv: []string{"x"}}).command(t, ino))
+		p := r.run(t, (&plan{FD: 3, Argv: []string{"x"}}).command(t, f))
 		var st unix.Stat_t
 		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 			t.Fatal(err)
