@@ -145,13 +145,13 @@ const (
 	SecureExec                       // the kernel set AT_SECURE
 	NoNewPrivs                       // no_new_privs is set
 	IsScript                         // an interpreter runs a script
-	PathCut                          // File.Path is not whole
-	CwdCut                           // Cwd is not whole
+	PathCut                          // File.Path is not whole: it is the end of the path, from some directory on
+	CwdCut                           // Cwd is not whole, in the same way
 	ArgsCut                          // Args is not whole
 	EnvCut                           // the environment was not read whole
 	ArgsUnreadable                   // (part of) the arguments could not be read
 	EnvUnreadable                    // (part of) the environment could not be read
-	PathUnreadable                   // (part of) a path could not be read
+	PathUnreadable                   // (part of) File.Path, Cwd, Given or Interp could not be read; all are kernel memory, so this is not to be expected
 )
 
 // Cred is what a process may do.
