@@ -116,6 +116,7 @@ func checkSpawned(t *testing.T, events []event.Event, s spawned) {
 func TestTenThousandShortLivedProcesses(t *testing.T) {
 	r := record(t)
 	all := spawn(t, 10_000, 8)
+	r.settle()
 	events := r.stopWhole()
 	for _, s := range all {
 		checkSpawned(t, events, s)
