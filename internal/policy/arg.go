@@ -141,49 +141,34 @@ func (r *reader) resolve(a *Arg, n *node) {
 // parsePath parses a path of fields and indices; bad tells what is wrong with it.
 func parsePath(s string) (steps []Step, bad string) {
 	// "a->b" is what C calls "a.b" through a pointer; BTF tells which it is.
-	for rest := strings.ReplaceAll(s, "->", "."); rest != ""; {
-		if rest[0] == '[' {
-			end := strings.IndexByte(rest, ']')
-			if end < 0 {
+	rest := strings.ReplaceAll(s, "->", ".")
+	for first := true; first || rest != ""; first = false {
+		if strings.HasPrefix(rest, "[") {
+			index, after, ok := strings.Cut(rest[1:], "]")
+			i, err := strconv.ParseUint(index, 0, 31)
+			switch {
+			case !ok:
 				return nil, "has a [ without ]"
-			}
-			i, err := strconv.ParseUint(rest[1:end], 0, 31)
-			if err != nil {
+			case err != nil:
 				return nil, "has an index that is no number"
 			}
-			steps, rest = append(steps, Step{Element: int(i)}), rest[end+1:]
-			if rest != "" && rest[0] != '[' && rest[0] != '.' {
+			steps, rest = append(steps, Step{Element: int(i)}), after
+			continue
+		}
+		if !first {
+			dot := false
+			if rest, dot = strings.CutPrefix(rest, "."); !dot {
 				return nil, "has something behind a ] that is neither a dot nor a ["
 			}
-			if rest == "." {
-				return nil, "ends in a dot"
-			}
-			if rest != "" && rest[0] == '.' {
-				rest = rest[1:]
-				if rest[0] == '[' {
-					return nil, "has an empty field name"
-				}
-			}
-			continue
 		}
 		end := strings.IndexAny(rest, ".[")
 		if end < 0 {
 			end = len(rest)
 		}
-		name := rest[:end]
-		if !isIdentifier(name) {
+		if !isIdentifier(rest[:end]) {
 			return nil, "has a field name that is none in C"
 		}
-		steps, rest = append(steps, Step{Field: name}), rest[end:]
-		if rest == "." {
-			return nil, "ends in a dot"
-		}
-		if rest != "" && rest[0] == '.' {
-			rest = rest[1:]
-		}
-	}
-	if len(steps) == 0 {
-		return nil, "is empty"
+		steps, rest = append(steps, Step{Field: rest[:end]}), rest[end:]
 	}
 	return steps, ""
 }

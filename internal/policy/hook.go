@@ -170,6 +170,7 @@ func (h *hookReader) body(n *node, k *hookNodes) {
 		hook.Selectors = []Selector{s}
 	}
 	h.metricsReturn()
+	h.warnUntrusted()
 }
 
 // datum reads an item of data.

@@ -50,7 +50,7 @@ func TestMalformedPoliciesAreRefusedWithTheMessagesOfTheGoldenFile(t *testing.T)
 // checkPositions holds that each error points into the file.
 func checkPositions(t testing.TB, file string, data []byte, list Errors) {
 	t.Helper()
-	lines := bytes.Count(data, []byte("\n")) + 1
+	lines := lineCount(data)
 	for i, e := range list {
 		if e.Pos.File == "" || e.Pos.Line < 1 || e.Pos.Line > lines || e.Pos.Column < 1 || e.Message == "" {
 			t.Errorf("%s: error without a place in the file: %#v", file, e)

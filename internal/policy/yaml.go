@@ -61,10 +61,16 @@ func yamlError(file string, data []byte, err error) *Error {
 			e.Remedy = "check the indentation, with spaces only"
 		}
 		if line, err := strconv.Atoi(m[1]); err == nil {
-			e.Pos.Line = max(1, min(line, 1+bytes.Count(data, []byte("\n"))))
+			e.Pos.Line = max(1, min(line, lineCount(data)))
 		}
 	}
 	return e
+}
+
+// lineCount counts lines as YAML does: a carriage return and Unicode's separators end one too.
+func lineCount(data []byte) int {
+	s := strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(string(data))
+	return 1 + strings.Count(s, "\n")
 }
 
 // converter turns the library's nodes into this package's: aliases and merges followed, paths kept.
