@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringside-otel/ringside/internal/event"
 	"github.com/ringside-otel/ringside/internal/vm/vmtest"
 )
@@ -141,4 +143,27 @@ func TestProcessOlderThanTheTracerIsKnown(t *testing.T) {
 	if h[0].Process != old || h[0].Exit.Code != 4 || h[0].Parent == nil || int(h[0].Parent.ID.PID) != os.Getpid() {
 		t.Errorf("exit %+v of %+v, want that of %+v", h[0].Exit, h[0].Process, old)
 	}
+}
+
+func TestProcessThatEndedBeforeTheStartIsNotKnown(t *testing.T) {
+	before := record(t)
+	zombie := start(t, trivial(t))
+	alive := start(t, worker(t))
+	if err := unix.Waitid(unix.P_PID, zombie.pid(), nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	ended, lives := before.waitExit(zombie.pid()).Process.ID, before.waitExec(alive.pid()).Process.ID
+	before.stopWhole()
+
+	// It is still in the kernel's list of processes, and will never exit again.
+	after := record(t)
+	after.stopWhole()
+	if p := after.table.Lookup(ended); p != nil {
+		t.Errorf("in the table: %+v", p)
+	}
+	if after.table.Lookup(lives) == nil {
+		t.Error("a process that lives is not in the table")
+	}
+	zombie.finish()
+	alive.finish()
 }
