@@ -156,10 +156,11 @@ func parsePath(s string) (steps []Step, bad string) {
 			continue
 		}
 		if !first {
-			dot := false
-			if rest, dot = strings.CutPrefix(rest, "."); !dot {
+			after, dot := strings.CutPrefix(rest, ".")
+			if !dot {
 				return nil, "has something behind a ] that is neither a dot nor a ["
 			}
+			rest = after
 		}
 		end := strings.IndexAny(rest, ".[")
 		if end < 0 {

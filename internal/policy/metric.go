@@ -106,8 +106,10 @@ const (
 	MaxSeries = 100_000
 	// DefaultScale gives eight buckets for each power of two: an error of at most 4.4 %.
 	DefaultScale = 3
-	// MinScale and MaxScale are those of the OTel exponential histogram.
-	MinScale, MaxScale = -10, 20
+	// MinScale is the least scale of the OTel exponential histogram.
+	MinScale = -10
+	// MaxScale is the greatest.
+	MaxScale = 20
 	// MaxBy is how many attributes a metric can have: the key of a map in the kernel is at most 512 bytes on the stack.
 	MaxBy = 8
 	// maxMetricName and maxUnit are those of the OTel specification.

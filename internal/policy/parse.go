@@ -184,12 +184,13 @@ const MaxName = 253
 // policies that never saw Kubernetes have them.
 func (r *reader) policyName(n *node) string {
 	s := r.text(n, "the name of a policy")
-	bad := strings.IndexFunc(s, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+	bad := strings.ContainsFunc(s, func(c rune) bool {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		return !letter && c != '-' && c != '_' && c != '.'
 	})
 	switch {
 	case s == "":
-	case bad >= 0:
+	case bad:
 		r.fail(n.pos, "use letters, digits, `-`, `_` and `.`", "the name %q holds a character that no name may hold", clip(s))
 	case len(s) > MaxName:
 		r.fail(n.pos, "", "the name has %d characters; it can have %d", len(s), MaxName)

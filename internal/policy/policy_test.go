@@ -265,3 +265,35 @@ func TestPoliciesAreParsedTheSameEachTime(t *testing.T) {
 		}
 	}
 }
+
+func TestSetsOfCapabilitiesHaveNames(t *testing.T) {
+	if got := fmt.Sprint(CapabilityNames(1 | 1<<40 | 1<<63)); got != "[CAP_CHOWN CAP_CHECKPOINT_RESTORE 63]" {
+		t.Error(got)
+	}
+}
+
+func TestActionsThatStopSomethingAreKnown(t *testing.T) {
+	for k := ActionPost; k <= ActionSet; k++ {
+		want := slices.Contains([]ActionKind{ActionSigkill, ActionSignal, ActionOverride, ActionNotifyEnforcer, ActionCleanupEnforcerNotification, ActionSet}, k)
+		if k.Enforces() != want {
+			t.Errorf("%s enforces: %t", k, k.Enforces())
+		}
+	}
+}
+
+func TestUserPointersOfSyscallsAreTold(t *testing.T) {
+	const args = "args: [{index: 0, type: string}, {index: 1, type: int}, {index: 2, type: sockaddr}, {index: 3, type: fd}]"
+	tests := map[string]string{
+		"call: sys_mount, " + args:         "[0 2] [security_sb_mount]",
+		"call: sys_futex, " + args:         "[0 2] []",
+		"call: security_sb_mount, " + args: "[] []",
+		"call: sys_mount, args: [{index: 0, source: current_task, type: string, resolve: comm}]": "[] [security_sb_mount]",
+	}
+	for spec, want := range tests {
+		h := parseOne(t, "  kprobes: [{"+spec+"}]\n").Hooks[0]
+		got := fmt.Sprint(h.UserPointers(), SaferHooks(h.Target.(*Functions).Calls[0]))
+		if got != want {
+			t.Errorf("%s: got %s, want %s", spec, got, want)
+		}
+	}
+}
