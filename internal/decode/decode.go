@@ -38,22 +38,9 @@ type Record struct {
 	Process *event.Process
 	// KernelThread is true for a task of the snapshot that is none of user space.
 	KernelThread bool
-	Fork         Fork
-	Exit         Exit
+	Fork         event.Birth
+	Exit         event.Death
 	Cgroup       Cgroup
-}
-
-// Fork tells of a new process.
-type Fork struct {
-	ID, Parent, Creator event.ID
-	CgroupID            uint64
-	VPID                uint32
-}
-
-// Exit tells of the end of a process. Status.Duration is set.
-type Exit struct {
-	ID, Parent event.ID
-	Status     event.ExitStatus
 }
 
 // Cgroup tells where a cgroup is.
@@ -135,7 +122,7 @@ func (d *Decoder) fork(b []byte, r *Record) error {
 	if err != nil {
 		return fmt.Errorf("fork: %w", err)
 	}
-	r.Fork = Fork{ID: id(v.Id), Parent: id(v.Parent), Creator: id(v.Creator), CgroupID: v.Cgroup, VPID: v.Vpid}
+	r.Fork = event.Birth{ID: id(v.Id), Parent: id(v.Parent), Creator: id(v.Creator), CgroupID: v.Cgroup, VPID: v.Vpid}
 	return nil
 }
 
@@ -162,7 +149,7 @@ func (d *Decoder) exit(b []byte, r *Record) error {
 		return fmt.Errorf("exit: %w", err)
 	}
 	user, system := cpuTime(v.Utime, v.Stime, v.Runtime)
-	r.Exit = Exit{ID: id(v.Id), Parent: id(v.Parent), Status: event.ExitStatus{
+	r.Exit = event.Death{ID: id(v.Id), Parent: id(v.Parent), Status: event.ExitStatus{
 		// The encoding of wait(2): include/linux/wait.h.
 		Code:       int(v.Status >> 8 & 0xff),
 		Signal:     int(v.Status & 0x7f),

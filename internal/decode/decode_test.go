@@ -199,7 +199,7 @@ func TestTaskOfTheSnapshotHasNoExecTime(t *testing.T) {
 func TestForkAndCgroup(t *testing.T) {
 	a, b, c := bpf.ProcessProcessId{Start: 1, Exec: 2, Pid: 3}, bpf.ProcessProcessId{Start: 4, Exec: 5, Pid: 6}, bpf.ProcessProcessId{Start: 7, Exec: 8, Pid: 9}
 	r := decoded(t, build(bpf.ProcessKindKIND_FORK, bpf.ProcessForkRecord{Id: a, Parent: b, Creator: c, Cgroup: 10, Vpid: 11}))
-	if want := (Fork{ID: event.ID{Start: 1, Exec: 2, PID: 3}, Parent: event.ID{Start: 4, Exec: 5, PID: 6}, Creator: event.ID{Start: 7, Exec: 8, PID: 9},
+	if want := (event.Birth{ID: event.ID{Start: 1, Exec: 2, PID: 3}, Parent: event.ID{Start: 4, Exec: 5, PID: 6}, Creator: event.ID{Start: 7, Exec: 8, PID: 9},
 		CgroupID: 10, VPID: 11}); r.Fork != want {
 		t.Errorf("fork %+v, want %+v", r.Fork, want)
 	}

@@ -201,6 +201,19 @@ type ExitStatus struct {
 	WriteBytes uint64        // bytes sent to storage
 }
 
+// Birth is what a fork tells of the new process.
+type Birth struct {
+	ID, Parent, Creator ID
+	CgroupID            uint64
+	VPID                uint32
+}
+
+// Death is what an exit tells.
+type Death struct {
+	ID, Parent ID
+	Status     ExitStatus
+}
+
 // LossReport tells how many events were lost, since the report before it.
 type LossReport struct {
 	Stage  Stage

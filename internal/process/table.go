@@ -9,7 +9,6 @@ package process
 import (
 	"time"
 
-	"github.com/ringside-otel/ringside/internal/decode"
 	"github.com/ringside-otel/ringside/internal/event"
 )
 
@@ -24,7 +23,7 @@ func keyOf(id event.ID) key { return key{id.Start, id.PID} }
 // entry is what is known of one process. Most processes execute a program right after they were forked, so what a fork hands down is only
 // written out (by image) when someone asks for it.
 type entry struct {
-	fork     decode.Fork
+	fork     event.Birth
 	inherits *event.Process // image of the creator at the time of the fork
 	image    *event.Process // nil until known or asked for
 	told     bool           // that it ended
@@ -66,7 +65,7 @@ func (t *Table) Exec(p *event.Process, ev *event.Event) {
 }
 
 // Fork notes a new process. With ev it fills in the event too, which costs an image.
-func (t *Table) Fork(f decode.Fork, ev *event.Event) {
+func (t *Table) Fork(f event.Birth, ev *event.Event) {
 	e := t.entry(f.ID)
 	e.fork = f
 	if creator, ok := t.entries[keyOf(f.Creator)]; ok {
@@ -81,7 +80,7 @@ func (t *Table) Fork(f decode.Fork, ev *event.Event) {
 }
 
 // Exit notes the end of a process, and fills in the event. It returns false when that end was told before.
-func (t *Table) Exit(x decode.Exit, boot time.Duration, ev *event.Event) bool {
+func (t *Table) Exit(x event.Death, boot time.Duration, ev *event.Event) bool {
 	e := t.entry(x.ID)
 	if e.told {
 		return false
@@ -90,7 +89,7 @@ func (t *Table) Exit(x decode.Exit, boot time.Duration, ev *event.Event) bool {
 	if e.image == nil || e.image.ID != x.ID {
 		// Neither its fork nor its exec, or not its last exec, got here: what is told is what the exit itself tells.
 		if e.image != nil || e.fork.ID.IsZero() {
-			e.fork, e.inherits, e.image = decode.Fork{ID: x.ID, Parent: x.Parent}, nil, nil
+			e.fork, e.inherits, e.image = event.Birth{ID: x.ID, Parent: x.Parent}, nil, nil
 		}
 	}
 	ev.Process, ev.Parent = t.image(e), t.Lookup(x.Parent)

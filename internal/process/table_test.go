@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ringside-otel/ringside/internal/decode"
 	"github.com/ringside-otel/ringside/internal/event"
 )
 
@@ -45,19 +44,19 @@ func (f *follower) exec(id, parent event.ID, path string) event.Event {
 
 func (f *follower) fork(id, parent, creator event.ID) {
 	f.tick()
-	f.Fork(decode.Fork{ID: id, Parent: parent, Creator: creator, CgroupID: 7, VPID: id.PID}, nil)
+	f.Fork(event.Birth{ID: id, Parent: parent, Creator: creator, CgroupID: 7, VPID: id.PID}, nil)
 }
 
 func (f *follower) forkTold(id, creator event.ID) event.Event {
 	ev := event.Event{Kind: event.Fork, Boot: f.tick()}
-	f.Fork(decode.Fork{ID: id, Parent: creator, Creator: creator, CgroupID: 7, VPID: id.PID}, &ev)
+	f.Fork(event.Birth{ID: id, Parent: creator, Creator: creator, CgroupID: 7, VPID: id.PID}, &ev)
 	return ev
 }
 
 // exit returns nil when the end was told before.
 func (f *follower) exit(id, parent event.ID) *event.Event {
 	ev := event.Event{Kind: event.Exit, Boot: f.tick()}
-	if !f.Exit(decode.Exit{ID: id, Parent: parent, Status: event.ExitStatus{Code: 3}}, ev.Boot, &ev) {
+	if !f.Exit(event.Death{ID: id, Parent: parent, Status: event.ExitStatus{Code: 3}}, ev.Boot, &ev) {
 		return nil
 	}
 	return &ev
@@ -129,7 +128,7 @@ func TestForkIntoAnotherCgroupIsNotWhereItsCreatorIs(t *testing.T) {
 	f := follow(t)
 	root := id(1, 0, 1)
 	f.exec(root, event.ID{}, "/root").Process.Container = &event.Container{ID: "c"}
-	f.Fork(decode.Fork{ID: id(2, 1, 1), Parent: root, Creator: root, CgroupID: 8}, nil) // CLONE_INTO_CGROUP
+	f.Fork(event.Birth{ID: id(2, 1, 1), Parent: root, Creator: root, CgroupID: 8}, nil) // CLONE_INTO_CGROUP
 	if p := f.Lookup(id(2, 1, 1)); p.CgroupID != 8 || p.CgroupPath != "" || p.Container != nil {
 		t.Errorf("%+v", p)
 	}
@@ -186,7 +185,7 @@ func TestExitOfAForkHasTheImageOfItsCreator(t *testing.T) {
 
 func TestExitStatusIsTheEventsOwn(t *testing.T) {
 	f := follow(t)
-	x := decode.Exit{ID: id(1, 0, 1), Status: event.ExitStatus{Code: 1}}
+	x := event.Death{ID: id(1, 0, 1), Status: event.ExitStatus{Code: 1}}
 	var ev event.Event
 	f.Exit(x, 0, &ev)
 	x.Status.Code = 2
