@@ -38,27 +38,29 @@ const (
 // System calls of amd64 (arch/x86/entry/syscalls/syscall_64.tbl). The constants of package unix are those of the
 // architecture that the test is compiled for.
 const (
-	sysRead      = 0
-	sysWrite     = 1
-	sysOpen      = 2
-	sysMmap      = 9
-	sysPause     = 34
-	sysNanosleep = 35
-	sysClone     = 56
-	sysFork      = 57
-	sysVfork     = 58
-	sysExecve    = 59
-	sysExit      = 60
-	sysWait4     = 61
-	sysKill      = 62
-	sysChdir     = 80
-	sysGetppid   = 110
-	sysGetpid    = 39
-	sysPrctl     = 157
-	sysSetrlimit = 160
-	sysGettid    = 186
-	sysExitGroup = 231
-	sysClone3    = 435
+	sysRead          = 0
+	sysWrite         = 1
+	sysOpen          = 2
+	sysMmap          = 9
+	sysPause         = 34
+	sysNanosleep     = 35
+	sysClone         = 56
+	sysFork          = 57
+	sysVfork         = 58
+	sysExecve        = 59
+	sysExit          = 60
+	sysWait4         = 61
+	sysKill          = 62
+	sysChdir         = 80
+	sysGetppid       = 110
+	sysGetpid        = 39
+	sysPrctl         = 157
+	sysSetrlimit     = 160
+	sysGettid        = 186
+	sysFutex         = 202
+	sysSetTidAddress = 218
+	sysExitGroup     = 231
+	sysClone3        = 435
 )
 
 func newAsm(t testing.TB) *asm {

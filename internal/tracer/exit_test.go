@@ -31,6 +31,17 @@ func checkStatus(t *testing.T, got *event.ExitStatus, want syscall.WaitStatus) {
 	}
 }
 
+// leaderFirst has a thread wait for the end of the leader.
+func leaderFirst(a *asm) {
+	running := a.words(1) // set to 0, with a wake-up, when the leader ends
+	a.call(sysSetTidAddress, running)
+	a.thread(func() {
+		a.call(sysFutex, running, 0, 1, 0, 0, 0) // FUTEX_WAIT, while it is 1
+		a.exitThread(12)
+	})
+	a.exitThread(13)
+}
+
 func TestExitTellsHowTheProcessEnded(t *testing.T) {
 	kill := func(signal int) func(*asm) {
 		return func(a *asm) {
@@ -56,7 +67,7 @@ func TestExitTellsHowTheProcessEnded(t *testing.T) {
 		"a fault":                 {program: func(a *asm) { a.fault() }, signal: 4},
 		"exit_group by a thread":  {program: func(a *asm) { a.thread(func() { a.exit(11) }); forever(a) }, code: 11},
 		"a signal with threads":   {program: func(a *asm) { a.thread(func() { forever(a) }); kill(10)(a) }, signal: 10},
-		"the leader leaves first": {program: func(a *asm) { a.thread(func() { a.burn(1 << 20); a.exitThread(12) }); a.exitThread(13) }, code: 12},
+		"the leader leaves first": {program: leaderFirst, code: 12},
 	}
 	r := record(t)
 	ended := make(map[string]*os.ProcessState)
