@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -211,7 +212,7 @@ func printTable(w io.Writer, figures []figure, measured map[string]float64) bool
 		fmt.Fprintf(w, "%3d  %-78s %14s %12s  %-36s %s\n", f.Row, f.What, format(f.Unit, value), limit, f.Peer, v.text)
 		passed = passed && !v.failed
 		if v.over {
-			over = append(over, fmt.Sprintf("%s: %s of %s. %s", f.What, format(f.Unit, value), format(f.Unit, *f.Limit), f.Note))
+			over = append(over, fmt.Sprintf("%s: %s of %s. %s", f.What, format(f.Unit, value), format(f.Unit, *f.Limit), strings.Join(strings.Fields(f.Note), " ")))
 		}
 	}
 	for _, line := range over {

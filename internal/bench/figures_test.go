@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -86,6 +87,20 @@ func TestParseFiguresRefuses(t *testing.T) {
 	}
 }
 
+func TestAcceptKeepsTheFile(t *testing.T) {
+	text, err := os.ReadFile("figures.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := accept(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, text) {
+		t.Errorf("the file is not as -accept writes it:\n%s", got)
+	}
+}
+
 func TestAcceptChangesOnlyWhatWasMeasured(t *testing.T) {
 	const before = `# Why.
 figures:
@@ -148,6 +163,13 @@ func TestParseReport(t *testing.T) {
 		if _, err := parseReport(m, bytes.NewBufferString(bad)); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
+	}
+}
+
+func TestUnitEnvironment(t *testing.T) {
+	got := unitEnvironment("[Service]\nEnvironment=A=1 B=2\n#Environment=C=3\nExecStart=x\nEnvironment=D=4\n")
+	if want := []string{"A=1", "B=2", "D=4"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

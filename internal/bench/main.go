@@ -11,6 +11,8 @@
 // dearer than figures.yaml accepts. A limit that is not reached is told and is no failure, as long as
 // the figure is not worse than what was accepted.
 //
+// The environment of the systemd unit (GOGC above all) is that of the measured programs; GOGC=400 go run ./internal/bench tries another.
+//
 // Figures repeat to about half a percent, also on a busy machine; it only takes longer there. They change with the Go release,
 // and a little with each change of any code that runs.
 package main

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -38,13 +40,17 @@ const (
 	guestProfile   = "/tmp/profile"
 )
 
+// unitFile tells with which environment the collector is run, from the root of the repository.
+const unitFile = "config/systemd/ringside.service"
+
 // runner runs measurements in machines.
 type runner struct {
-	root     string
-	verbose  bool
-	parallel int
-	scale    int
-	profiles string
+	environment []string // of the measured programs
+	root        string
+	verbose     bool
+	parallel    int
+	scale       int
+	profiles    string
 
 	printing sync.Mutex
 }
@@ -55,6 +61,11 @@ func (r *runner) measure(ctx context.Context, figures []figure) (map[string]floa
 	if err != nil {
 		return nil, err
 	}
+	unit, err := os.ReadFile(filepath.Join(r.root, unitFile))
+	if err != nil {
+		return nil, fmt.Errorf("read how the collector is run: %w", err)
+	}
+	r.environment = unitEnvironment(string(unit))
 	dir, err := os.MkdirTemp("", "ringside-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("build: %w", err)
@@ -151,6 +162,8 @@ func (r *runner) boot(ctx context.Context, guest string, m measurement) (map[str
 	cmd := exec.CommandContext(ctx, filepath.Join(r.root, "bin/vm"), args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", &stdout, &stderr
+	// What the caller sets, to try something, goes before; the runner of machines passes GOGC and its like on.
+	cmd.Env = append(slices.Clone(r.environment), os.Environ()...)
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("measure %s: %w\n%s", m.name, err, &stderr)
 	}
@@ -160,6 +173,17 @@ func (r *runner) boot(ctx context.Context, guest string, m measurement) (map[str
 		fmt.Fprintf(os.Stderr, "== %s\n%s", m.name, &stderr)
 	}
 	return parseReport(m, &stdout)
+}
+
+// unitEnvironment returns what the Environment lines of a systemd unit set.
+func unitEnvironment(unit string) []string {
+	var environment []string
+	for line := range strings.SplitSeq(unit, "\n") {
+		if value, ok := strings.CutPrefix(line, "Environment="); ok {
+			environment = append(environment, strings.Fields(value)...)
+		}
+	}
+	return environment
 }
 
 // parseReport reads what the guest reported and checks that it is all that it should.

@@ -260,7 +260,10 @@ func start(b *bench) (err error) {
 	}
 	defer func() {
 		err = errors.Join(err, visible.Process.Kill())
-		visible.Wait() // killed, as it was told to be
+		var killed *exec.ExitError
+		if waited := visible.Wait(); !errors.As(waited, &killed) {
+			err = errors.Join(err, fmt.Errorf("the load ended by itself: %w", waited))
+		}
 	}()
 	stdout, writer, err := os.Pipe()
 	if err != nil {
@@ -279,9 +282,10 @@ func start(b *bench) (err error) {
 	}
 	b.explain("first: %s", line)
 	// The rest is read, so that the collector can stop.
-	p.done.Go(func() { io.Copy(io.Discard, stdout) })
+	var copied error
+	p.done.Go(func() { _, copied = io.Copy(io.Discard, stdout) })
 	time.Sleep(100 * time.Millisecond)
 	b.explain("%s", p.log())
 	b.report("start_time", took.Seconds())
-	return p.stop()
+	return errors.Join(p.stop(), copied)
 }

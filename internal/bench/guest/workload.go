@@ -77,7 +77,7 @@ func (c *crowd) end() error {
 	}
 	var failed *exec.ExitError
 	if err := c.cmd.Wait(); !errors.As(err, &failed) || failed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		return fmt.Errorf("end processes: the load ended by itself: %v", err)
+		return errors.Join(errors.New("end processes: the load ended by itself"), err)
 	}
 	return nil
 }
