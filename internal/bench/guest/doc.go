@@ -10,7 +10,8 @@
 //
 // # How
 //
-// The load is made by programs of some dozen machine instructions (program.go), so that what is measured is the kernel and Ringside
-// and not the load. Costs per process are the difference between two loads of different length where the measured program
-// itself does more than the load, so that what is done once, or now and then, does not count as the cost of a process.
+// The load is made by programs of some dozen machine instructions (program.go), so that what is measured is the kernel and
+// Ringside and not the load. What is done once, or now and then, is not to count as the cost of a process: a machine is used for
+// a while first, user space is measured as the difference between a load of one process and one of many, and where
+// everything is measured together the load is the same with and without Ringside.
 package main

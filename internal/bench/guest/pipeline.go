@@ -54,6 +54,10 @@ func (c cost) minus(d cost) cost {
 	return cost{c.instructions - d.instructions, c.allocations - d.allocations, c.bytes - d.bytes}
 }
 
+func (c cost) plus(d cost) cost {
+	return cost{c.instructions + d.instructions, c.allocations + d.allocations, c.bytes + d.bytes}
+}
+
 func (c cost) over(n int) cost {
 	return cost{c.instructions / float64(n), c.allocations / float64(n), c.bytes / float64(n)}
 }
@@ -100,18 +104,18 @@ func (b *bench) events(c *counter) error {
 	if err != nil {
 		return err
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	life, err := b.slope(1000, func(n int) (cost, error) {
+	defer withoutCollector()()
+	life, err := b.average(1000, func(n int) (cost, error) {
 		return c.during(2*n+2, func() error { return lives(n).run(nothing) })
 	})
 	if err != nil {
 		return err
 	}
-	exit, err := b.slope(500, c.exits)
+	exit, err := b.average(1000, c.exits)
 	if err != nil {
 		return err
 	}
-	forked, err := b.slope(500, c.forks)
+	forked, err := b.average(1000, c.forks)
 	if err != nil {
 		return err
 	}
@@ -170,7 +174,7 @@ func (c *counter) settled(w workload) error {
 // collection returns what the garbage collector costs the life of a process: over some whole rounds of its work, the difference to as much work with
 // the garbage collector off.
 func (b *bench) collection(c *counter) (float64, error) {
-	const rounds = 5
+	const rounds = 8
 	chunk := lives(250)
 	perLife := func(done func(chunks int) bool) (float64, error) {
 		chunks := 0
@@ -191,8 +195,8 @@ func (b *bench) collection(c *counter) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	without, err := perLife(func(chunks int) bool { return chunks >= 8 })
+	defer withoutCollector()()
+	without, err := perLife(func(chunks int) bool { return chunks >= 20 })
 	b.explain("user space, fork, exec and exit in chunks: %.0f instructions, without the garbage collector %.0f", with, without)
 	return with - without, err
 }
@@ -204,15 +208,42 @@ func collections() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// slope returns the cost of one process: the difference between a load of n of them and one of three times as many.
-func (b *bench) slope(n int, measure func(n int) (cost, error)) (cost, error) {
+// average returns the cost of one process, over some loads of n of them. What a load costs that is made of one process, the
+// waiting for events included, does not count.
+func (b *bench) average(n int, measure func(n int) (cost, error)) (cost, error) {
+	const rounds = 4
 	n /= b.scale
-	short, err := measure(n)
-	if err != nil {
-		return cost{}, err
+	var sum cost
+	for range rounds {
+		one, err := measure(1)
+		if err != nil {
+			return cost{}, err
+		}
+		all, err := measure(1 + n)
+		if err != nil {
+			return cost{}, err
+		}
+		sum = sum.plus(all.minus(one))
 	}
-	long, err := measure(3 * n)
-	return long.minus(short).over(2 * n), err
+	return sum.over(rounds * n), nil
+}
+
+// withoutCollector switches the garbage collector off, and has memory ready so that none is got from the kernel for the first
+// time, which would cost more than the garbage collector does. The function that it returns undoes it.
+func withoutCollector() (undo func()) {
+	const ready = 192 << 20
+	percent := debug.SetGCPercent(-1)
+	var chunks [][]byte
+	for range ready >> 20 {
+		chunk := make([]byte, 1<<20)
+		for i := 0; i < len(chunk); i += 4096 {
+			chunk[i] = 1
+		}
+		chunks = append(chunks, chunk)
+	}
+	runtime.KeepAlive(chunks)
+	runtime.GC()
+	return func() { debug.SetGCPercent(percent) }
 }
 
 // during returns what this process did from the start of f until so many records more have come and all is quiet.
