@@ -70,12 +70,14 @@ func (a *account) lose(stage event.Stage, kind event.Kind, n uint64) {
 }
 
 func (a *account) deliver(batch []event.Event) {
+	var counts [event.Loss + 1]uint64
+	for i := range batch {
+		counts[batch[i].Kind]++
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := range batch {
-		if batch[i].Kind != event.Loss {
-			a.delivered[batch[i].Kind]++
-		}
+	for _, kind := range event.Kinds {
+		a.delivered[kind] += counts[kind]
 	}
 }
 

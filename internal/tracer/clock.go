@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,8 @@ type clock struct {
 	timer *os.File
 	ended chan struct{}
 
-	mu      sync.RWMutex
+	latest  atomic.Pointer[offset] // the last of offsets, which is the one for nearly every event
+	mu      sync.Mutex
 	offsets []offset // oldest first, never empty
 }
 
@@ -86,6 +88,7 @@ func (c *clock) sample() {
 		c.offsets = append(c.offsets[:0], c.offsets[1:]...)
 	}
 	c.offsets = append(c.offsets, now)
+	c.latest.Store(&now)
 }
 
 // readOffset reads both clocks, and again until nothing came between.
@@ -115,8 +118,11 @@ func now(id int32) time.Duration {
 
 // wall returns the wall-clock time of a moment since boot.
 func (c *clock) wall(boot time.Duration) time.Time {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+	if latest := c.latest.Load(); latest != nil && boot >= latest.from {
+		return time.Unix(0, int64(boot+latest.wall))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	i := len(c.offsets) - 1
 	for i > 0 && c.offsets[i].from > boot {
 		i--

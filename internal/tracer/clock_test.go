@@ -78,8 +78,8 @@ func TestEventsKeepTheirTimeAcrossAClockStep(t *testing.T) {
 	setClock(t, began.Add(step))
 	t.Cleanup(func() { setClock(t, began.Add(time.Since(began))) }) // the difference is by the monotonic clock
 	r.until("the step noticed", func(Stats) bool {
-		r.clock.mu.RLock()
-		defer r.clock.mu.RUnlock()
+		r.clock.mu.Lock()
+		defer r.clock.mu.Unlock()
 		return len(r.clock.offsets) > 1
 	})
 	after, _, _ := run(t, path)

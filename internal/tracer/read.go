@@ -19,7 +19,7 @@ import (
 const (
 	// pollInterval is how long a record may wait on an otherwise quiet ring. The kernel part wakes the reader
 	// earlier when much waits (bpf/ring.h, wake_bytes).
-	pollInterval = 25 * time.Millisecond
+	pollInterval = 50 * time.Millisecond
 	// upkeepInterval is how often losses are looked for and told.
 	upkeepInterval = time.Second
 	// sweepInterval is how often cgroups that are gone are looked for.
