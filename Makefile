@@ -39,7 +39,7 @@ PREFIX    ?= /usr/local
 GOGC      ?= 200
 
 # Packages whose tests load programs into a kernel: they run on each of KERNELS. All others run once.
-KERNEL_PACKAGES ?= ./internal/load ./internal/tracer $(if $(wildcard test),./test/...)
+KERNEL_PACKAGES ?= ./internal/kernel ./internal/enrich ./internal/load ./internal/tracer $(if $(wildcard test),./test/...)
 
 # Tests of the whole collector take the built one and the files that users start from, in a virtual machine too.
 COLLECTOR_TESTS := $(filter ./test/%,$(if $(filter vm-test,$(MAKECMDGOALS)),$(PKG),$(KERNEL_PACKAGES)))
