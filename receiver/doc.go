@@ -10,7 +10,9 @@ package receiver
 
 // mdatagen also makes builders for records and resources, whose methods take every attribute by position. The records
 // are written directly instead (see attributes.go), so the builders would be dead code. declared_test.go holds that records
-// and declaration agree.
+// and declaration agree. Its documentation tells of a setting that switches events off, which this receiver has not.
 
 //go:generate go tool -modfile=../internal/tools/go.mod mdatagen metadata.yaml
 //go:generate sh -c "cd internal/metadata && rm -rf testdata generated_config*.go generated_logs*.go generated_resource*.go"
+//go:generate sed -i -e "s/^## Default Events/## Events/" -e "/^The following events are emitted by default/,/^  *enabled: false/d" documentation.md
+//go:generate sed -i -e "/^## Events/,/^###/{/^```$/d}" documentation.md
