@@ -26,6 +26,8 @@ const (
 	attrPath       = "process.executable.path"
 	attrArgs       = "process.command_args"
 	attrCwd        = "process.working_directory"
+	attrUser       = "process.user.id"
+	attrRealUser   = "process.real_user.id"
 	attrEnv        = "process.environment_variable"
 	attrParentPath = "ringside.process.parent.executable.path"
 	attrNamespace  = "ringside.process.namespace"
@@ -128,14 +130,14 @@ var processAttributes = []attr{
 	text(attrPath, func(r *record) string { return r.p.File.Path }),
 	text("process.executable.name", func(r *record) string { return r.p.File.Path[strings.LastIndexByte(r.p.File.Path, '/')+1:] }),
 	{name: attrArgs, list: func(r *record) []string { return r.p.Args }},
-	integer("process.args_count", nil, func(r *record) int64 { return int64(r.p.ArgsCount) }),
+	integer("process.args_count", seen, func(r *record) int64 { return int64(r.p.ArgsCount) }),
 	text(attrCwd, func(r *record) string { return r.p.Cwd }),
 	text("process.creation.time", func(r *record) string {
 		return r.timestamp(r.p.StartTime.Unix(), r.p.StartTime.Nanosecond())
 	}),
-	integer("process.user.id", nil, func(r *record) int64 { return int64(r.p.Cred.EUID) }),
+	integer(attrUser, seen, func(r *record) int64 { return int64(r.p.Cred.EUID) }),
 	text("process.user.name", func(r *record) string { return r.p.UserName }),
-	integer("process.real_user.id", nil, func(r *record) int64 { return int64(r.p.Cred.UID) }),
+	integer(attrRealUser, seen, func(r *record) int64 { return int64(r.p.Cred.UID) }),
 	{
 		name: "ringside.process.creator_exec_id",
 		when: func(r *record) bool { return r.p.Creator != r.p.Parent && !r.p.Creator.IsZero() },
@@ -178,6 +180,9 @@ func (r *record) putQuality(m pcommon.Map) {
 		}
 	}
 }
+
+// seen tells whether more than the identity of the process is known.
+func seen(r *record) bool { return !r.p.Unseen }
 
 // hasParent tells whether the parent is known.
 func hasParent(r *record) bool { return !r.p.Parent.IsZero() }

@@ -151,7 +151,9 @@ func (r *record) judge() {
 	}{
 		{path, attrPath},
 		{cwd, attrCwd},
-		{r.has(event.ArgsUnreadable), attrArgs},
+		{r.has(event.ArgsUnreadable) || r.p.Unseen, attrArgs},
+		{r.p.Unseen, attrUser},
+		{r.p.Unseen, attrRealUser},
 		{exec && r.has(event.EnvUnreadable), attrEnv},
 		{exec && r.has(event.IsScript) && r.p.Script == "", attrScript},
 		{exec && r.p.Namespaces.Mnt == 0, attrNamespace}, // every process has a mount namespace

@@ -178,6 +178,9 @@ func TestWhatIsLackingIsSaid(t *testing.T) {
 		{"arguments of a parent that just fit", plainExec(), func(e *event.Event) {
 			e.Parent.Args = []string{"sh", strings.Repeat("x", maxParentLine-len("sh "))}
 		}, nil, nil},
+		{"all but the identity", plainExit(), func(e *event.Event) {
+			e.Process = &event.Process{ID: e.Process.ID, Parent: e.Process.Parent, FromFork: true, Unseen: true}
+		}, nil, []any{attrPath, attrCwd, attrArgs, attrUser, attrRealUser}},
 		{"an exit does not tell of the environment", plainExit(), func(e *event.Event) {
 			e.Process.Flags = event.EnvCut | event.EnvUnreadable | event.IsScript
 		}, nil, nil},
@@ -194,6 +197,16 @@ func TestWhatIsLackingIsSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNothingIsMadeUpOfAProcessWhoseExecWasLost(t *testing.T) {
+	e := plainExit()
+	e.Process = &event.Process{ID: e.Process.ID, Parent: e.Process.Parent, FromFork: true, Unseen: true}
+	got := attributesOf(e)
+	for _, name := range []string{attrUser, attrRealUser, "process.user.name", "process.args_count", attrPath, "process.executable.name"} {
+		assert.NotContains(t, got, name)
+	}
+	assert.Contains(t, got, attrExecID)
 }
 
 func TestWhatIsLeftOut(t *testing.T) {

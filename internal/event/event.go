@@ -116,6 +116,9 @@ type Process struct {
 
 	// FromFork is true when the process did not execute a program itself since it was created.
 	FromFork bool
+	// Unseen is true when what it executes was lost, and so was what it might have it from: only ID, Parent, Creator, VPID and
+	// the cgroup can be set, and the zeros elsewhere, as in Cred, tell nothing.
+	Unseen bool
 }
 
 // File identifies the file that was executed.

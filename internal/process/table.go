@@ -186,7 +186,7 @@ func (t *Table) image(e *entry) *event.Process {
 	if e.image != nil {
 		return e.image
 	}
-	p := &event.Process{}
+	p := &event.Process{Unseen: true}
 	if e.inherits != nil {
 		*p = *e.inherits
 	}

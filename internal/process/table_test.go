@@ -339,3 +339,17 @@ func TestTableIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestProcessOfWhichNothingWasSeenIsMarked(t *testing.T) {
+	f := follow(t)
+	parent, lost, child := id(1, 0, 1), id(2, 1, 5), id(3, 2, 5)
+	f.exec(parent, event.ID{}, "/parent")
+	// The fork and the exec of one did not get here, but the fork of its child did.
+	f.fork(child, lost, lost)
+	if ev := f.exit(child, lost); !ev.Process.Unseen {
+		t.Errorf("%+v is not marked, though nothing is known of what it ran", ev.Process)
+	}
+	if ev := f.exit(lost, parent); !ev.Process.Unseen || ev.Parent.Unseen || ev.Parent.File.Path != "/parent" {
+		t.Errorf("%+v is not marked, or its parent %+v is", ev.Process, ev.Parent)
+	}
+}

@@ -77,7 +77,9 @@ func (a *account) deliver(batch []event.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, kind := range event.Kinds {
-		a.delivered[kind] += counts[kind]
+		if counts[kind] > 0 {
+			a.delivered[kind] += counts[kind]
+		}
 	}
 }
 

@@ -80,10 +80,13 @@ func (t *Tracer) readArgs(p *event.Process) {
 // complete fills in what the kernel's records do not hold.
 func (t *Tracer) complete(p *event.Process) {
 	p.StartTime = t.clock.wall(time.Duration(p.ID.Start))
-	p.Namespaces.Host = sharedWith(&p.Namespaces, &t.host)
 	if p.CgroupPath == "" {
 		t.cgroups.place(p)
 	}
+	if p.Unseen {
+		return
+	}
+	p.Namespaces.Host = sharedWith(&p.Namespaces, &t.host)
 	p.UserName = t.users.Name(p.Cred.EUID)
 	if len(p.Env) > 0 {
 		p.Env = chosen(p.Env, t.cfg.Environment)
