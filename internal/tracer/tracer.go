@@ -34,7 +34,8 @@ type Sink interface {
 	Consume(ctx context.Context, batch []event.Event) error
 }
 
-// drainTime bounds a shutdown whose context has no deadline.
+// drainTime bounds a shutdown: the collector gives its components no deadline, and whoever stops it (systemd, the kubelet) waits for
+// tens of seconds before it kills.
 const drainTime = 10 * time.Second
 
 // Tracer owns the kernel part and the way of an event from there to a sink.
@@ -144,8 +145,7 @@ func (t *Tracer) run() {
 	t.goroutine.Go(t.deliver)
 }
 
-// Shutdown detaches, drains ring and queue until ctx ends, and counts the rest as lost. Without a deadline in ctx it
-// takes ten seconds for that.
+// Shutdown detaches, drains ring and queue until ctx ends, for ten seconds at most, and counts the rest as lost.
 func (t *Tracer) Shutdown(ctx context.Context) error {
 	if t.queue == nil {
 		return t.release(ctx)
